@@ -1,0 +1,69 @@
+import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import { S3Client } from "@aws-sdk/client-s3";
+import { SQSClient } from "@aws-sdk/client-sqs";
+import { NodeHttpHandler } from "@smithy/node-http-handler";
+
+/** Where AWS is for us. Whoever reads the environment makes this; nothing here does. */
+export interface AwsSettings {
+  readonly region: string;
+  /** An emulator, or a private endpoint that serves every service; absent for AWS itself. */
+  readonly endpointUrl?: string;
+  /** Absent: the SDK's own chain (role, profile, environment). An emulator takes any pair. */
+  readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string };
+}
+
+/** Requests to one endpoint at the same time; a function has 1,024 file descriptors (AWS Lambda, quotas). */
+const MAX_SOCKETS = 64;
+/** Tries of one request, the first included: the SDK's standard retry mode waits 100 ms and up between them. */
+const MAX_ATTEMPTS = 3;
+/** To a TCP and TLS connection, in ms. */
+const CONNECTION_TIMEOUT = 3_000;
+/** A socket on which nothing moves is given up after this many ms, while a body comes in too. */
+const IDLE_TIMEOUT = 30_000;
+/** From a request to its reply's headers, in ms: ledger and queue answer within a second or are in trouble. */
+const REQUEST_TIMEOUT = 10_000;
+/** As above, but S3's covers the upload of a zip: one unit of work (docs/architecture.md, Errors). */
+const TRANSFER_TIMEOUT = 300_000;
+
+/** The SDK warns on the console about what it throws anyway; progress and logs are ours. */
+const silent = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
+
+export function s3Client(settings: AwsSettings): S3Client {
+  return new S3Client({
+    ...common(settings, TRANSFER_TIMEOUT),
+    // Names of buckets are no names of hosts on loopback.
+    forcePathStyle: settings.endpointUrl !== undefined,
+  });
+}
+
+export function dynamoDbClient(settings: AwsSettings): DynamoDBClient {
+  return new DynamoDBClient(common(settings, REQUEST_TIMEOUT));
+}
+
+export function sqsClient(settings: AwsSettings): SQSClient {
+  return new SQSClient(common(settings, REQUEST_TIMEOUT));
+}
+
+function common(settings: AwsSettings, requestTimeout: number) {
+  const { region, endpointUrl, credentials } = settings;
+  return {
+    region,
+    ...(endpointUrl === undefined ? {} : { endpoint: endpointUrl }),
+    ...(credentials === undefined ? {} : { credentials }),
+    logger: silent,
+    retryMode: "standard",
+    // What we read is proven by its h1: the SDK need not wrap bodies in a stream of its own to sum them.
+    responseChecksumValidation: "WHEN_REQUIRED" as const,
+    maxAttempts: MAX_ATTEMPTS,
+    // Options, not agents of ours: with a foreign agent the SDK does not wait for `100 Continue`, and would send
+    // a zip in full to learn that it is there already.
+    requestHandler: new NodeHttpHandler({
+      connectionTimeout: CONNECTION_TIMEOUT,
+      requestTimeout,
+      throwOnRequestTimeout: true,
+      socketTimeout: Math.min(IDLE_TIMEOUT, requestTimeout),
+      httpAgent: { keepAlive: true, maxSockets: MAX_SOCKETS },
+      httpsAgent: { keepAlive: true, maxSockets: MAX_SOCKETS },
+    }),
+  };
+}

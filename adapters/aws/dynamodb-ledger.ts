@@ -1,0 +1,211 @@
+import type { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import type { ModulePath } from "../../gomod/module-path.ts";
+import type { ModuleVersion } from "../../gomod/version.ts";
+import type { RequestKey } from "../../mirror/orders.ts";
+import type { Ledger, RecordChange, Watermark } from "../../mirror/ports.ts";
+import type { VersionRecord } from "../../mirror/records.ts";
+import type { RequestRecord } from "../../mirror/requests.ts";
+import type { SignedHead } from "../../sumdb/tree-head.ts";
+import { toItem } from "./attribute-values.ts";
+import { type Condition, isAbsent } from "./condition.ts";
+import { DynamoDbTable, settled } from "./dynamodb-table.ts";
+import * as items from "./ledger-items.ts";
+import {
+  DUE_INDEX,
+  DUE_REQUESTS,
+  dueShards,
+  HEADS_PARTITION,
+  headPrefix,
+  type ItemKey,
+  leaseKey,
+  modulePartition,
+  ORDER_PREFIX,
+  orderKey,
+  ordersPartition,
+  requestKey,
+  VERSION_PREFIX,
+  versionKey,
+  watermarkKey,
+} from "./ledger-table.ts";
+
+/**
+ * The ledger in one DynamoDB table (docs/architecture.md, Formats that last). Reads are strongly consistent; `due`
+ * asks the index, which lags, and reads what it names again, so that it names nothing that is no longer due.
+ */
+export class DynamoDbLedger implements Ledger {
+  readonly #table: DynamoDbTable;
+
+  constructor({ client, table }: { readonly client: DynamoDBClient; readonly table: string }) {
+    this.#table = new DynamoDbTable(client, table);
+  }
+
+  async read(versions: readonly ModuleVersion[]): Promise<(VersionRecord | undefined)[]> {
+    const keys = versions.map(versionKey);
+    const found = new Map<string, VersionRecord>();
+    for (const item of await this.#table.getMany(distinct(keys))) {
+      found.set(nameOf(items.parseItemKey(item)), items.parseRecord(item));
+    }
+    return keys.map((key) => {
+      const record = found.get(nameOf(key));
+      return record && { ...record };
+    });
+  }
+
+  readModule(path: ModulePath): Promise<VersionRecord[]> {
+    return collect(this.#table.query(below(modulePartition(path), VERSION_PREFIX)), items.parseRecord);
+  }
+
+  async write(changes: readonly RecordChange[]): Promise<(VersionRecord | "changed")[]> {
+    return settled(changes.map((change) => this.#writeOne(change)));
+  }
+
+  async *records(): AsyncIterable<VersionRecord> {
+    const ofVersions: Condition = {
+      expression: "begins_with(#pk, :pk) AND begins_with(#sk, :sk)",
+      values: { ":pk": modulePartition(""), ":sk": VERSION_PREFIX },
+    };
+    for await (const item of this.#table.scan(ofVersions)) yield items.parseRecord(item);
+  }
+
+  async due(before: number, limit: number): Promise<VersionRecord[]> {
+    const found = await this.#dueKeys(dueShards, before, limit);
+    const records = (await this.#table.getMany(found)).map(items.parseRecord);
+    return soonest(records, before);
+  }
+
+  async readRequest(key: RequestKey): Promise<RequestRecord | undefined> {
+    const item = await this.#table.get(requestKey(key));
+    return item && items.parseRequest(item);
+  }
+
+  async writeRequest(record: RequestRecord): Promise<RequestRecord | "changed"> {
+    const next = { ...record, revision: record.revision + 1 };
+    return (await this.#table.putIf(items.printRequest(next), stillAt(record.revision))) ? next : "changed";
+  }
+
+  async dueRequests(before: number, limit: number): Promise<RequestRecord[]> {
+    const found = await this.#dueKeys([DUE_REQUESTS], before, limit);
+    const records = (await this.#table.getMany(found)).map(items.parseRequest);
+    return soonest(records, before);
+  }
+
+  async openOrders(request: RequestKey, numbers: readonly number[]): Promise<void> {
+    await this.#table.putMany(
+      [...new Set(numbers)].map((number) => toItem({ ...orderKey(request, number) })),
+    );
+  }
+
+  /** Deletes first and counts after, strongly: of two workers that close the last two orders, one counts zero. */
+  async closeOrder(request: RequestKey, number: number): Promise<{ readonly open: number }> {
+    await this.#table.delete(orderKey(request, number));
+    for await (const _item of this.#table.query(below(ordersPartition(request), ORDER_PREFIX), {
+      Limit: 1,
+    })) {
+      return { open: 1 };
+    }
+    return { open: 0 };
+  }
+
+  async readHead(database: string): Promise<SignedHead | undefined> {
+    const newestFirst = { ScanIndexForward: false, Limit: 1 };
+    for await (const item of this.#table.query(below(HEADS_PARTITION, headPrefix(database)), newestFirst)) {
+      return items.parseHead(item);
+    }
+    return undefined;
+  }
+
+  async addHead(database: string, head: SignedHead): Promise<void> {
+    await this.#table.putIf(items.printHead(database, head), isAbsent);
+  }
+
+  async *heads(database: string): AsyncIterable<SignedHead> {
+    for await (const item of this.#table.query(below(HEADS_PARTITION, headPrefix(database)))) {
+      yield items.parseHead(item);
+    }
+  }
+
+  async readWatermark(feed: string): Promise<Watermark | undefined> {
+    const item = await this.#table.get(watermarkKey(feed));
+    return item && items.parseWatermark(item);
+  }
+
+  async moveWatermark(watermark: Watermark): Promise<Watermark | "changed"> {
+    const next = { ...watermark, revision: watermark.revision + 1 };
+    return (await this.#table.putIf(items.printWatermark(next), stillAt(watermark.revision)))
+      ? next
+      : "changed";
+  }
+
+  async takeLease(name: string, owner: string, now: number, until: number): Promise<boolean> {
+    return this.#table.putIf(toItem({ ...leaseKey(name), owner, until }), {
+      expression: `${isAbsent.expression} OR #owner = :owner OR #until <= :now`,
+      values: { ":owner": owner, ":now": now },
+    });
+  }
+
+  async releaseLease(name: string, owner: string): Promise<void> {
+    await this.#table.delete(leaseKey(name), { expression: "#owner = :owner", values: { ":owner": owner } });
+  }
+
+  async #writeOne({ record, journal }: RecordChange): Promise<VersionRecord | "changed"> {
+    const next = { ...record, revision: record.revision + 1 };
+    const item = items.printRecord(next);
+    const condition = stillAt(record.revision);
+    const written =
+      journal === undefined
+        ? await this.#table.putIf(item, condition)
+        : await this.#table.putBothIf(item, condition, items.printJournalEntry(journal));
+    return written ? next : "changed";
+  }
+
+  /** Keys of the `limit` soonest that the index has as due: each shard's soonest, then the soonest of these. */
+  async #dueKeys(shards: readonly string[], before: number, limit: number): Promise<ItemKey[]> {
+    if (limit < 1) return [];
+    const ofShard = async (shard: string) => {
+      const condition: Condition = {
+        expression: `#${DUE_INDEX.partition} = :shard AND #${DUE_INDEX.sort} <= :before`,
+        values: { ":shard": shard, ":before": before },
+      };
+      const found: { readonly key: ItemKey; readonly due: number }[] = [];
+      for await (const item of this.#table.query(condition, { IndexName: DUE_INDEX.name, Limit: limit })) {
+        found.push({ key: items.parseItemKey(item), due: Number(item[DUE_INDEX.sort]?.N) });
+        if (found.length === limit) break;
+      }
+      return found;
+    };
+    const found = (await settled(shards.map(ofShard))).flat();
+    return found
+      .sort((a, b) => a.due - b.due)
+      .slice(0, limit)
+      .map(({ key }) => key);
+  }
+}
+
+/** The stored item is the one that was read; revision 0 is one that was never stored. */
+function stillAt(revision: number): Condition {
+  if (revision === 0) return isAbsent;
+  return { expression: "#revision = :revision", values: { ":revision": revision } };
+}
+
+/** Items of a partition whose sort key begins with `prefix`. */
+function below(partition: string, prefix: string): Condition {
+  return { expression: "#pk = :pk AND begins_with(#sk, :sk)", values: { ":pk": partition, ":sk": prefix } };
+}
+
+/** Those that are due indeed, soonest first. */
+function soonest<T extends { readonly due?: number }>(records: readonly T[], before: number): T[] {
+  const at = (record: T) => record.due ?? Number.POSITIVE_INFINITY;
+  return records.filter((record) => at(record) <= before).sort((a, b) => at(a) - at(b));
+}
+
+const nameOf = ({ pk, sk }: ItemKey): string => `${pk}\n${sk}`;
+
+function distinct(keys: readonly ItemKey[]): ItemKey[] {
+  return [...new Map(keys.map((key) => [nameOf(key), key])).values()];
+}
+
+async function collect<From, To>(from: AsyncIterable<From>, parse: (item: From) => To): Promise<To[]> {
+  const collected: To[] = [];
+  for await (const item of from) collected.push(parse(item));
+  return collected;
+}

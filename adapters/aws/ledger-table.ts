@@ -1,0 +1,94 @@
+import { createHash } from "node:crypto";
+import { formatModuleVersion, type ModuleVersion } from "../../gomod/version.ts";
+import { MirrorError } from "../../mirror/errors.ts";
+import type { RequestKey } from "../../mirror/orders.ts";
+
+/** The ledger's primary key; both are strings. infra/ makes the table of these names. */
+export const TABLE_KEY = { partition: "pk", sort: "sk" } as const;
+
+/**
+ * The sparse index of all states with work: only items that are due have its two attributes. The partition is a
+ * string, one of `due#0` to `due#7` for versions and `due#request` for requests; the sort key is a number, the time
+ * in ms. It projects keys only: what is due is read again from the table, strongly, by whoever asks.
+ */
+export const DUE_INDEX = {
+  name: "due",
+  partition: "dueShard",
+  sort: "due",
+  projection: "KEYS_ONLY",
+} as const;
+
+/** Each shard takes the writes of one index partition: 1,000 a second (Amazon DynamoDB, partition quotas). */
+const DUE_SHARDS = 8;
+const JOURNAL_SHARDS = 4;
+export const DUE_REQUESTS = "due#request";
+export const dueShards: readonly string[] = Array.from({ length: DUE_SHARDS }, (_, shard) => `due#${shard}`);
+
+/** A key of the table, as plain text. */
+export interface ItemKey {
+  readonly pk: string;
+  readonly sk: string;
+}
+
+/** DynamoDB's limits of a key, in bytes of UTF-8 (Amazon DynamoDB, Constraints: partition keys and sort keys). */
+const LONGEST_PARTITION_KEY = 2048;
+const LONGEST_SORT_KEY = 1024;
+
+/** A tree of 2^53 records has a size of 16 digits; padded, sizes sort as numbers do. */
+const SIZE_DIGITS = 16;
+
+export const modulePartition = (path: string): string => `module#${path}`;
+export const VERSION_PREFIX = "version#";
+export const ORDER_PREFIX = "order#";
+
+/** @throws MirrorError malformed where DynamoDB has no room for the name. */
+export function versionKey({ path, version }: ModuleVersion): ItemKey {
+  return checked({ pk: modulePartition(path), sk: `${VERSION_PREFIX}${version}` }, `${path}@${version}`);
+}
+
+/** One line a version and an hour, the newest: `listed` follows `held`. @throws as `versionKey`. */
+export function journalKey(module: ModuleVersion, at: number): ItemKey {
+  const sk = formatModuleVersion(module);
+  return checked({ pk: `journal#${utcHour(at)}#${shardOf(sk, JOURNAL_SHARDS)}`, sk }, sk);
+}
+
+export const requestKey = ({ name, time }: RequestKey): ItemKey => ({ pk: "request", sk: `${name}#${time}` });
+export const ordersPartition = ({ name, time }: RequestKey): string => `request#${name}#${time}`;
+export const orderKey = (request: RequestKey, number: number): ItemKey => ({
+  pk: ordersPartition(request),
+  sk: `${ORDER_PREFIX}${number}`,
+});
+export const HEADS_PARTITION = "head";
+export const headPrefix = (database: string): string => `${database}#`;
+export const headKey = (database: string, size: number): ItemKey =>
+  checked(
+    { pk: HEADS_PARTITION, sk: `${headPrefix(database)}${String(size).padStart(SIZE_DIGITS, "0")}` },
+    database,
+  );
+export const watermarkKey = (feed: string): ItemKey => checked({ pk: "watermark", sk: feed }, feed);
+export const leaseKey = (name: string): ItemKey => checked({ pk: "lease", sk: name }, name);
+
+/** The due index's partition of a version. */
+export function dueShard({ pk, sk }: ItemKey): string {
+  return `due#${shardOf(`${pk}\n${sk}`, DUE_SHARDS)}`;
+}
+
+/** `2026-11-23T08` for any ms of that hour. */
+function utcHour(at: number): string {
+  return new Date(at).toISOString().slice(0, 13);
+}
+
+function shardOf(text: string, shards: number): number {
+  return createHash("sha256").update(text).digest().readUInt16BE(0) % shards;
+}
+
+function checked(key: ItemKey, subject: string): ItemKey {
+  if (Buffer.byteLength(key.pk) <= LONGEST_PARTITION_KEY && Buffer.byteLength(key.sk) <= LONGEST_SORT_KEY)
+    return key;
+  const shown = subject.slice(0, 100);
+  throw new MirrorError(
+    "malformed",
+    shown,
+    `${shown}…: the name is longer than the ledger's keys (DynamoDB: 1,024 bytes)`,
+  );
+}

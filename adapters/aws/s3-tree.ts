@@ -1,0 +1,76 @@
+import { GetObjectCommand, type S3Client } from "@aws-sdk/client-s3";
+import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
+import { type Body, type Sha256, sha256Of } from "../../mirror/body.ts";
+import { misuse } from "../../mirror/errors.ts";
+import type { StoredObject, Tree } from "../../mirror/ports.ts";
+import type { TreeKey } from "../../mirror/tree-keys.ts";
+import { translated } from "./errors.ts";
+import { objectHeaders } from "./object-headers.ts";
+import { S3Bucket } from "./s3-bucket.ts";
+
+/** A presigned URL lives no longer: seven days (Signature Version 4, Authenticating requests: query parameters). */
+const LONGEST_LINK = 604_800;
+
+export interface S3TreeOptions {
+  readonly client: S3Client;
+  readonly bucket: string;
+  /** Signs the links, where clients reach the bucket by another endpoint than we do; default `client`. */
+  readonly linkClient?: S3Client;
+}
+
+/** A bucket that is a GOPROXY. For the grants it needs, ListBucket among them, see S3Bucket. */
+export class S3Tree implements Tree {
+  readonly #objects: S3Bucket;
+  readonly #linkClient: S3Client;
+  readonly #bucket: string;
+
+  constructor({ client, bucket, linkClient = client }: S3TreeOptions) {
+    this.#objects = new S3Bucket(client, bucket);
+    this.#linkClient = linkClient;
+    this.#bucket = bucket;
+  }
+
+  async create(key: TreeKey, body: Body, sha256: Sha256): Promise<"created" | "exists"> {
+    const answer = await this.#objects.put(key, body, sha256, { ...objectHeaders(key), only: "absent" });
+    return answer === "stored" ? "created" : "exists";
+  }
+
+  async replace(
+    key: TreeKey,
+    bytes: Uint8Array,
+    previous: string | undefined,
+  ): Promise<"replaced" | "changed"> {
+    const only = previous === undefined ? "absent" : { etag: previous };
+    const answer = await this.#objects.put(key, bytes, sha256Of(bytes), { ...objectHeaders(key), only });
+    return answer === "stored" ? "replaced" : "changed";
+  }
+
+  get(
+    key: TreeKey,
+    limit: number,
+  ): Promise<{ readonly bytes: Uint8Array; readonly etag: string } | undefined> {
+    return this.#objects.get(key, limit);
+  }
+
+  open(key: TreeKey): Promise<StoredObject | undefined> {
+    return this.#objects.open(key);
+  }
+
+  keys(): AsyncIterable<{ readonly key: string; readonly size: number }> {
+    return this.#objects.keys();
+  }
+
+  /**
+   * A presigned GET. Every byte of the key that is not unreserved is percent-encoded, `+` above all, which S3 reads
+   * as a space. It dies with the session that signed it, if that is sooner. No request is made: the object may lack.
+   */
+  async link(key: TreeKey, seconds: number): Promise<string> {
+    if (!(seconds >= 1 && seconds <= LONGEST_LINK)) {
+      throw misuse("link", `link: ${seconds} s: a presigned URL lives 1 to ${LONGEST_LINK} s`);
+    }
+    const command = new GetObjectCommand({ Bucket: this.#bucket, Key: key });
+    return translated(this.#objects.name, key, () =>
+      getSignedUrl(this.#linkClient, command, { expiresIn: Math.floor(seconds) }),
+    );
+  }
+}

@@ -1,0 +1,101 @@
+import { closeSync, constants, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { misuse } from "../../mirror/errors.ts";
+import { TemporaryFolder } from "./durable-folder.ts";
+import { codeOf, fileError, notPlain } from "./file-error.ts";
+import { checkFileSystem, refuseNetwork } from "./file-system.ts";
+import { FolderTree } from "./folder-tree.ts";
+import { FolderVault } from "./folder-vault.ts";
+import { SpoolFolder } from "./spool-folder.ts";
+import { openSqliteLedger, type SqliteLedger } from "./sqlite-ledger.ts";
+
+/** The parts of an embedded mirror. */
+export interface FolderMirror {
+  readonly tree: FolderTree;
+  readonly vault: FolderVault;
+  readonly ledger: SqliteLedger;
+  /** Spools on the tree's file system, so that a large zip is linked, not copied. */
+  readonly spools: SpoolFolder;
+  /** Waits for the ledger's writes and gives the writer's lock back. */
+  close(): Promise<void>;
+}
+
+const LEDGER = "ledger.sqlite";
+
+/**
+ * Opens the mirror in the folder `address`: `tree`, `vault`, `ledger.sqlite`, and `tmp` for files on their way.
+ * To write, it is made where it is missing (the ledger first, which is how a later run knows the folder for a mirror),
+ * the writer's lock is taken, and what a killed process left in `tmp` is removed. To read, nothing is changed.
+ * @throws MirrorError misuse when it is a foreign folder, on a network file system, being written by another process,
+ * from a newer modferry, or not permitted; transient when the disk is full.
+ */
+export async function openFolderMirror(
+  address: string,
+  { mode }: { readonly mode: "write" | "read" },
+): Promise<FolderMirror> {
+  const root = resolve(address);
+  const [tree, vault, tmp] = [join(root, "tree"), join(root, "vault"), join(root, "tmp")];
+  let ledger: SqliteLedger | undefined;
+  try {
+    if (mode === "write") makeFolder(root);
+    refuseForeign(root, address, mode);
+    refuseNetwork(root);
+    ledger = openSqliteLedger(join(root, LEDGER), mode, address);
+    const temporary = new TemporaryFolder(tmp);
+    if (mode === "write") {
+      for (const part of [tree, vault, tmp]) makeFolder(part);
+      syncFolder(root);
+      temporary.sweep();
+      checkFileSystem(address, tmp, [tree, vault]);
+    }
+    const opened = ledger;
+    return {
+      tree: new FolderTree(tree, temporary),
+      vault: new FolderVault(vault, temporary),
+      ledger: opened,
+      spools: new SpoolFolder(tmp),
+      close: () => opened.close(),
+    };
+  } catch (error) {
+    await ledger?.close();
+    throw fileError(error, address);
+  }
+}
+
+/** Makes a folder and its parents durably; what is there already must be a folder, or a link to one. */
+function makeFolder(path: string): void {
+  let first: string | undefined;
+  try {
+    first = mkdirSync(path, { recursive: true });
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") throw misuse(path, `${path}: a file; name a folder`, error);
+    throw error;
+  }
+  if (first === undefined) return;
+  for (let at = path; at.length >= first.length; at = dirname(at)) syncFolder(dirname(at));
+}
+
+function syncFolder(path: string): void {
+  const folder = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
+
+/** A folder with something in it, but no ledger, is someone else's. */
+function refuseForeign(root: string, address: string, mode: "write" | "read"): void {
+  const ledger = lstatSync(join(root, LEDGER), { throwIfNoEntry: false });
+  if (ledger !== undefined) {
+    if (!ledger.isFile()) throw notPlain(join(address, LEDGER));
+    return;
+  }
+  if (mode === "read") throw misuse(address, `${address}: no mirror here; \`modferry sync\` makes one`);
+  const found = readdirSync(root).sort()[0];
+  if (found === undefined) return;
+  throw misuse(
+    address,
+    `${address}: no mirror, but not empty either (it holds ${JSON.stringify(found)}); name a new or empty folder`,
+  );
+}

@@ -1,0 +1,260 @@
+import { linkSync, lstatSync, readdirSync, renameSync, unlinkSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { type Body, isSpool, type Sha256, type Spool, sha256Of, sha256Stream } from "../../mirror/body.ts";
+import { MirrorError } from "../../mirror/errors.ts";
+import type { StoredObject, Tree } from "../../mirror/ports.ts";
+import type { TreeKey } from "../../mirror/tree-keys.ts";
+import { DurableFolders, syncFile, type TemporaryFolder } from "./durable-folder.ts";
+import { codeOf, fileError, notPlain } from "./file-error.ts";
+import { memoryObject } from "./memory-object.ts";
+import { type FileStat, OpenFile, openPlainFile, readPlainFile } from "./plain-file.ts";
+
+/** Objects up to this size are read whole when opened, and their ETag is their SHA-256. */
+const HASHED_LIMIT = 1 << 20;
+/** What `replace` is for: `@v/list`, `@latest`, a database's `latest`. Their ETag is their SHA-256 at any size. */
+const MUTABLE = /(?:^|\/)(?:@v\/list|@latest|latest)$/;
+
+/** Replacements under way in this process, by path: the one writer's own workers must not overtake each other. */
+const replacing = new Map<string, Promise<unknown>>();
+
+/**
+ * A Tree in a folder, which any file server or `file://` serves as it is.
+ * Create-only is: temporary file, fsync, link, unlink, fsync of the folder. A crash before the link leaves a file in
+ * the temporary folder only; after it, the whole object, whose name the next run's fsync makes durable.
+ */
+export class FolderTree implements Tree {
+  readonly #root: string;
+  readonly #temporary: TemporaryFolder;
+  readonly #folders: DurableFolders;
+
+  /**
+   * @param root an existing folder.
+   * @param temporary a folder on the same file system, outside of the tree.
+   */
+  constructor(root: string, temporary: TemporaryFolder) {
+    this.#root = root;
+    this.#temporary = temporary;
+    this.#folders = new DurableFolders(root);
+  }
+
+  async create(key: TreeKey, body: Body, sha256: Sha256): Promise<"created" | "exists"> {
+    try {
+      const path = join(this.#root, key);
+      const folder = dirname(path);
+      if (!isSpool(body) && sha256Of(body) !== sha256) throw damaged(key, sha256);
+      this.#folders.make(folder);
+      let answer: "created" | "exists" = "exists";
+      if (!isThere(path)) {
+        const temporary = isSpool(body)
+          ? await this.#receive(key, body, sha256)
+          : await this.#temporary.write(body);
+        try {
+          answer = this.#link(temporary, path);
+        } finally {
+          discard(temporary);
+        }
+      }
+      // Also for `exists`: its writer may have died, or may still be, between link and fsync.
+      await this.#folders.settle(folder);
+      return answer;
+    } catch (error) {
+      throw fileError(error, key);
+    }
+  }
+
+  async replace(
+    key: TreeKey,
+    bytes: Uint8Array,
+    previous: string | undefined,
+  ): Promise<"replaced" | "changed"> {
+    const path = join(this.#root, key);
+    return inTurn(path, async () => {
+      try {
+        this.#folders.make(dirname(path));
+        if ((await this.#read(key, Number.POSITIVE_INFINITY))?.etag !== previous) return "changed";
+        const temporary = await this.#temporary.write(bytes);
+        try {
+          if (previous === undefined) {
+            if (this.#link(temporary, path) === "exists") return "changed";
+          } else {
+            renameSync(temporary, path);
+            this.#folders.wrote(dirname(path));
+          }
+        } finally {
+          discard(temporary);
+        }
+        await this.#folders.settle(dirname(path));
+        return "replaced";
+      } catch (error) {
+        throw fileError(error, key);
+      }
+    });
+  }
+
+  async get(key: TreeKey, limit: number): Promise<{ bytes: Uint8Array; etag: string } | undefined> {
+    try {
+      return await this.#read(key, limit);
+    } catch (error) {
+      throw fileError(error, key);
+    }
+  }
+
+  async open(key: TreeKey): Promise<StoredObject | undefined> {
+    try {
+      const path = join(this.#root, key);
+      if (!this.#folders.has(dirname(path))) return undefined;
+      const stat = lstatSync(path, { throwIfNoEntry: false });
+      if (stat === undefined || stat.isDirectory()) return undefined;
+      if (stat.size <= HASHED_LIMIT || MUTABLE.test(key)) {
+        const found = await this.#read(key, Number.POSITIVE_INFINITY);
+        return found && memoryObject(found.bytes, found.etag);
+      }
+      const opened = await openPlainFile(path);
+      return opened && new OpenFile(opened.handle, opened.stat.size, etagOfFile(opened.stat), key);
+    } catch (error) {
+      if (codeOf(error) === "ENAMETOOLONG") return undefined;
+      throw fileError(error, key);
+    }
+  }
+
+  async *keys(): AsyncGenerator<{ key: string; size: number }> {
+    const folders = [""];
+    for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+      for (const { key, size } of this.#entries(folder)) {
+        if (size === undefined) folders.push(`${key}/`);
+        else yield { key, size };
+      }
+    }
+  }
+
+  /** A folder has no URLs of its own. */
+  async link(): Promise<undefined> {
+    return undefined;
+  }
+
+  /** What lies in one folder; a size for files only. Names that vanish meanwhile are left out. */
+  #entries(folder: string): { key: string; size: number | undefined }[] {
+    try {
+      return readdirSync(join(this.#root, folder)).flatMap((name) => {
+        const key = `${folder}${name}`;
+        const stat = lstatSync(join(this.#root, key), { throwIfNoEntry: false });
+        if (stat === undefined) return [];
+        if (!stat.isFile() && !stat.isDirectory()) throw notPlain(key);
+        return [{ key, size: stat.isFile() ? stat.size : undefined }];
+      });
+    } catch (error) {
+      throw fileError(error, folder === "" ? this.#root : folder);
+    }
+  }
+
+  async #read(key: TreeKey, limit: number): Promise<{ bytes: Uint8Array; etag: string } | undefined> {
+    const path = join(this.#root, key);
+    if (!this.#folders.has(dirname(path))) return undefined;
+    let stat: FileStat | undefined;
+    const bytes = await readPlainFile(path, (found) => {
+      stat = found;
+      if (found.size <= limit) return;
+      throw new MirrorError("malformed", key, `${key}: larger than the ${limit} bytes allowed`);
+    });
+    if (bytes === undefined || stat === undefined) return undefined;
+    const hashed = bytes.byteLength <= HASHED_LIMIT || MUTABLE.test(key);
+    return { bytes, etag: hashed ? sha256Of(bytes) : etagOfFile(stat) };
+  }
+
+  /** Gives a finished temporary file the object's name. */
+  #link(temporary: string, path: string): "created" | "exists" {
+    try {
+      linkSync(temporary, path);
+    } catch (error) {
+      if (codeOf(error) === "EEXIST") return "exists";
+      if (codeOf(error) !== "ENOENT") throw error;
+      // Someone removed the folder behind our back: it is made once more.
+      this.#folders.forget();
+      this.#folders.make(dirname(path));
+      linkSync(temporary, path);
+    }
+    this.#folders.wrote(dirname(path));
+    return "created";
+  }
+
+  /** A spool as a finished temporary file: linked on the same file system, else copied. */
+  async #receive(key: string, spool: Spool, sha256: Sha256): Promise<string> {
+    if (spool.sha256 !== sha256) throw damaged(key, sha256);
+    const temporary = this.#temporary.name();
+    try {
+      linkSync(spool.path, temporary);
+    } catch (error) {
+      if (codeOf(error) !== "EXDEV" && codeOf(error) !== "ENOENT") throw error;
+      await copy(spool, temporary);
+    }
+    try {
+      await syncFile(temporary);
+      if ((await sha256OfFile(temporary, key)) !== sha256) throw damaged(key, sha256);
+    } catch (error) {
+      discard(temporary);
+      throw error;
+    }
+    return temporary;
+  }
+}
+
+/** Removes a temporary file, unless a rename has already moved it; what stays behind, the next run sweeps. */
+function discard(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error;
+  }
+}
+
+function isThere(path: string): boolean {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat !== undefined && !stat.isFile()) throw notPlain(path);
+  return stat !== undefined;
+}
+
+/**
+ * Of large objects, which are only ever created: another content has another inode or another time of writing, since
+ * an object this large takes longer to write than a file system's clock takes to tick.
+ */
+function etagOfFile({ ino, mtimeMs, size }: FileStat): string {
+  return `${ino.toString(36)}-${Math.round(mtimeMs * 1000).toString(36)}-${size.toString(36)}`;
+}
+
+function damaged(key: string, sha256: Sha256): MirrorError {
+  return new MirrorError("transient", key, `${key}: damaged on the way; its SHA-256 is not ${sha256}`);
+}
+
+async function copy(spool: Spool, path: string): Promise<void> {
+  const file = await open(path, "wx", 0o644);
+  try {
+    for await (const chunk of spool.stream()) await file.appendFile(chunk);
+  } finally {
+    await file.close();
+  }
+}
+
+async function sha256OfFile(path: string, key: string): Promise<Sha256> {
+  const opened = await openPlainFile(path);
+  if (opened === undefined)
+    throw new MirrorError("transient", key, `${key}: its temporary file has vanished`);
+  const file = new OpenFile(opened.handle, opened.stat.size, "", key);
+  try {
+    const running = sha256Stream();
+    for await (const chunk of file.stream()) running.update(chunk);
+    return running.digest();
+  } finally {
+    await file.close();
+  }
+}
+
+async function inTurn<T>(path: string, work: () => Promise<T>): Promise<T> {
+  const turn = (replacing.get(path) ?? Promise.resolve()).then(work, work);
+  replacing.set(path, turn);
+  try {
+    return await turn;
+  } finally {
+    if (replacing.get(path) === turn) replacing.delete(path);
+  }
+}

@@ -1,0 +1,83 @@
+import { type Body, isSpool, type Sha256, sha256Of } from "../../mirror/body.ts";
+import { MirrorError } from "../../mirror/errors.ts";
+import type { StoredObject, Tree } from "../../mirror/ports.ts";
+import type { TreeKey } from "../../mirror/tree-keys.ts";
+import { type FaultHook, underFault } from "./fault.ts";
+import { memoryObject } from "./memory-object.ts";
+
+/** A write that took effect: `create` made the key, or `replace` stored new bytes under it. */
+export interface TreeWrite {
+  readonly op: "create" | "replace";
+  readonly key: TreeKey;
+}
+
+/** A Tree in memory, for tests: it records each write in order, and `fault` decides what goes wrong. */
+export class MemoryTree implements Tree {
+  /** Every write that took effect, in order. */
+  readonly writes: TreeWrite[] = [];
+  readonly #objects = new Map<TreeKey, Uint8Array>();
+  readonly #fault: FaultHook | undefined;
+
+  constructor(fault?: FaultHook) {
+    this.#fault = fault;
+  }
+
+  async create(key: TreeKey, body: Body, sha256: Sha256): Promise<"created" | "exists"> {
+    const bytes = isSpool(body) ? await collect(body.stream()) : Uint8Array.from(body);
+    return underFault(this.#fault, { method: "tree.create", key }, () => {
+      if (sha256Of(bytes) !== sha256) {
+        throw new MirrorError("transient", key, `${key}: damaged on the way; its SHA-256 is not ${sha256}`);
+      }
+      if (this.#objects.has(key)) return "exists";
+      this.#store("create", key, bytes);
+      return "created";
+    });
+  }
+
+  replace(key: TreeKey, bytes: Uint8Array, previous: string | undefined): Promise<"replaced" | "changed"> {
+    const copy = Uint8Array.from(bytes);
+    return underFault(this.#fault, { method: "tree.replace", key }, () => {
+      const current = this.#objects.get(key);
+      if ((current && sha256Of(current)) !== previous) return "changed";
+      this.#store("replace", key, copy);
+      return "replaced";
+    });
+  }
+
+  get(key: TreeKey, limit: number): Promise<{ bytes: Uint8Array; etag: string } | undefined> {
+    return underFault(this.#fault, { method: "tree.get", key }, () => {
+      const bytes = this.#objects.get(key);
+      if (bytes === undefined) return undefined;
+      if (bytes.byteLength > limit) {
+        throw new MirrorError("malformed", key, `${key}: larger than the ${limit} bytes allowed`);
+      }
+      return { bytes: Uint8Array.from(bytes), etag: sha256Of(bytes) };
+    });
+  }
+
+  open(key: TreeKey): Promise<StoredObject | undefined> {
+    return underFault(this.#fault, { method: "tree.open", key }, () => {
+      const bytes = this.#objects.get(key);
+      return bytes && memoryObject(bytes, sha256Of(bytes));
+    });
+  }
+
+  async *keys(): AsyncGenerator<{ key: string; size: number }> {
+    for (const [key, bytes] of [...this.#objects]) yield { key, size: bytes.byteLength };
+  }
+
+  async link(): Promise<undefined> {
+    return undefined;
+  }
+
+  #store(op: TreeWrite["op"], key: TreeKey, bytes: Uint8Array): void {
+    this.#objects.set(key, bytes);
+    this.writes.push({ op, key });
+  }
+}
+
+async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const collected: Uint8Array[] = [];
+  for await (const chunk of chunks) collected.push(chunk);
+  return Buffer.concat(collected);
+}

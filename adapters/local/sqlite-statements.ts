@@ -1,0 +1,46 @@
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+
+const conditional = "ON CONFLICT DO NOTHING";
+
+/** Every statement of the ledger, by what it does. */
+const statements = {
+  readVersion: "SELECT record FROM version WHERE path = ? AND version = ?",
+  readModule: "SELECT record FROM version WHERE path = ?",
+  insertVersion: `INSERT INTO version (path, version, revision, due, record) VALUES (?, ?, ?, ?, ?) ${conditional}`,
+  updateVersion:
+    "UPDATE version SET revision = ?, due = ?, record = ? WHERE path = ? AND version = ? AND revision = ?",
+  pageOfVersions: "SELECT record FROM version WHERE (path, version) > (?, ?) ORDER BY path, version LIMIT ?",
+  dueVersions: "SELECT record FROM version WHERE due <= ? ORDER BY due LIMIT ?",
+
+  appendJournal: "INSERT INTO journal (hour, at, event, path, version) VALUES (?, ?, ?, ?, ?)",
+  readJournal: "SELECT event, path, version, at FROM journal WHERE hour = ? ORDER BY id",
+
+  readRequest: "SELECT record FROM request WHERE name = ? AND time = ?",
+  insertRequest: `INSERT INTO request (name, time, revision, due, record) VALUES (?, ?, ?, ?, ?) ${conditional}`,
+  updateRequest:
+    "UPDATE request SET revision = ?, due = ?, record = ? WHERE name = ? AND time = ? AND revision = ?",
+  dueRequests: "SELECT record FROM request WHERE due <= ? ORDER BY due LIMIT ?",
+  openOrder: `INSERT INTO open_order (name, time, number) VALUES (?, ?, ?) ${conditional}`,
+  closeOrder: "DELETE FROM open_order WHERE name = ? AND time = ? AND number = ?",
+  countOrders: "SELECT count(*) AS n FROM open_order WHERE name = ? AND time = ?",
+
+  newestHead: "SELECT size, hash, note FROM head WHERE database = ? ORDER BY size DESC LIMIT 1",
+  addHead: `INSERT INTO head (database, size, hash, note) VALUES (?, ?, ?, ?) ${conditional}`,
+  pageOfHeads: "SELECT size, hash, note FROM head WHERE database = ? AND size > ? ORDER BY size LIMIT ?",
+
+  readWatermark: "SELECT record FROM watermark WHERE feed = ?",
+  insertWatermark: `INSERT INTO watermark (feed, revision, record) VALUES (?, ?, ?) ${conditional}`,
+  updateWatermark: "UPDATE watermark SET revision = ?, record = ? WHERE feed = ? AND revision = ?",
+
+  takeLease: `INSERT INTO lease (name, owner, until) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE
+    SET owner = excluded.owner, until = excluded.until WHERE owner = excluded.owner OR until <= ?`,
+  releaseLease: "DELETE FROM lease WHERE name = ? AND owner = ?",
+};
+
+export type Statements = Readonly<Record<keyof typeof statements, StatementSync>>;
+
+/** Compiles every statement once. */
+export function prepareStatements(database: DatabaseSync): Statements {
+  const prepared = Object.entries(statements).map(([name, sql]) => [name, database.prepare(sql)]);
+  return Object.fromEntries(prepared) as Statements;
+}

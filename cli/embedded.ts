@@ -1,0 +1,112 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
+import { MemoryLedger } from "../adapters/local/memory-ledger.ts";
+import { MemoryQueue } from "../adapters/local/memory-queue.ts";
+import { MemoryTree } from "../adapters/local/memory-tree.ts";
+import { MemoryVault } from "../adapters/local/memory-vault.ts";
+import { SpoolFolder } from "../adapters/local/spool-folder.ts";
+import { zipChecker } from "../adapters/local/zip-checker.ts";
+import { defaultUpstream } from "../adapters/upstream/default-upstream.ts";
+import { openUpstream } from "../adapters/upstream/open-upstream.ts";
+import { openSumdb } from "../adapters/upstream/sumdb-source.ts";
+import type { ModulePath } from "../gomod/module-path.ts";
+import { matchPrefixPatterns } from "../gomod/path-pattern.ts";
+import { ChecksumDatabase } from "../mirror/checksum-database.ts";
+import type { Report } from "../mirror/events.ts";
+import type { MirrorParts } from "../mirror/parts.ts";
+import type { Ledger, Tree, Vault } from "../mirror/ports.ts";
+import type { CliEnvironment } from "./environment.ts";
+import type { Options } from "./options.ts";
+
+/** A mirror that runs in this process; its queue is drained by the caller. */
+export interface EmbeddedMirror {
+  readonly parts: MirrorParts;
+  readonly queue: MemoryQueue;
+  readonly database: ChecksumDatabase;
+  close(): Promise<void>;
+}
+
+interface Stores {
+  readonly tree: Tree;
+  readonly vault: Vault;
+  readonly ledger: Ledger;
+  readonly spools: SpoolFolder;
+  close(): Promise<void>;
+}
+
+/** A toolchain is always checked against the checksum database, whatever GONOSUMDB says (facts: go-client). */
+const TOOLCHAIN = "golang.org/toolchain";
+
+/** Opens the folder mirror of the options for writing. @throws MirrorError misuse when it cannot be, or has a writer. */
+export async function openEmbedded(
+  options: Options,
+  environment: CliEnvironment,
+  report: Report,
+): Promise<EmbeddedMirror> {
+  return await assemble(
+    options,
+    environment,
+    report,
+    await openFolderMirror(options.mirror, { mode: "write" }),
+  );
+}
+
+/** A mirror in memory: what `modferry closure` loads is gone afterwards. */
+export async function openInMemory(
+  options: Options,
+  environment: CliEnvironment,
+  report: Report,
+): Promise<EmbeddedMirror> {
+  const folder = await mkdtemp(join(tmpdir(), "modferry-"));
+  return await assemble(options, environment, report, {
+    tree: new MemoryTree(),
+    vault: new MemoryVault(),
+    ledger: new MemoryLedger(),
+    spools: new SpoolFolder(folder),
+    close: () => rm(folder, { recursive: true, force: true }),
+  });
+}
+
+async function assemble(
+  options: Options,
+  environment: CliEnvironment,
+  report: Report,
+  stores: Stores,
+): Promise<EmbeddedMirror> {
+  try {
+    const url = options.upstream ?? defaultUpstream(await environment.goproxy());
+    const upstream = openUpstream(url, { spool: (chunks, limit) => stores.spools.spool(chunks, limit) });
+    const { verifier } = options.sumdb;
+    const source =
+      options.sumdb.url === undefined
+        ? upstream.sumdb(verifier.name)
+        : openSumdb(options.sumdb.url, verifier.name);
+    const owner = `${hostname()}:${process.pid}`;
+    const { tree, ledger, vault } = stores;
+    const database = new ChecksumDatabase({ verifier, source, tree, ledger, now: Date.now, report, owner });
+    const queue = new MemoryQueue();
+    const databaseFor = (path: ModulePath) =>
+      path !== TOOLCHAIN && matchPrefixPatterns(options.noSumdb, path) ? undefined : database;
+    const parts = {
+      tree,
+      vault,
+      ledger,
+      queue,
+      upstream,
+      zips: zipChecker,
+      databaseFor,
+      now: Date.now,
+      report,
+    };
+    const close = async () => {
+      await upstream.close();
+      await stores.close();
+    };
+    return { parts, queue, database, close };
+  } catch (error) {
+    await stores.close();
+    throw error;
+  }
+}

@@ -1,0 +1,143 @@
+import { parseArgs } from "node:util";
+import { FormatError } from "../gomod/format-error.ts";
+import { misuse } from "../mirror/errors.ts";
+import { type Tier, tier } from "../mirror/requests.ts";
+import { PUBLIC_DATABASE_KEY } from "../sumdb/known-databases.ts";
+import { parseVerifierKey, type Verifier } from "../sumdb/note.ts";
+
+export const USAGE = `usage: modferry VERB …
+
+  modferry sync WISH… [--mirror ADDR] [--upstream URL] [--sumdb "VKEY [URL]"] [--no-sumdb PATTERN]
+                      [--tier build|tidy] [--json]
+      mirrors what the wishes need; WISH: go.mod, go.sum, go.work, module@version, module@latest,
+      or - (stdin: the output of go list -m -json all)
+  modferry serve [--mirror ADDR] [--listen 127.0.0.1:3000]
+      serves the mirror as a GOPROXY
+  modferry verify [--mirror ADDR] [--sumdb "VKEY [URL]"] [--json]
+      reads back and proves every file; exit 1 and a list where anything is off
+  modferry hash FILE…
+      prints the h1: hash of each zip or go.mod
+  modferry closure WISH… [--upstream URL] [--sumdb …] [--no-sumdb PATTERN] [--tier build|tidy] [--json]
+      the files that would be mirrored
+
+ADDR is a folder (default: MODFERRY_MIRROR, else ./mirror). The upstream defaults to the first http(s) URL of
+\`go env GOPROXY\`. Exit status: 0, 1 (ended; something is missing or wrong), 2 (misuse).`;
+
+/** Where a checksum database's proofs come from. */
+export interface SumdbOption {
+  readonly verifier: Verifier;
+  /** Its own address; without one it is asked through the upstream's /sumdb/. */
+  readonly url: string | undefined;
+}
+
+/** All flags of all verbs, checked. */
+export interface Options {
+  readonly arguments: readonly string[];
+  readonly mirror: string;
+  readonly upstream: string | undefined;
+  readonly sumdb: SumdbOption;
+  readonly noSumdb: string;
+  readonly tier: Tier;
+  readonly json: boolean;
+  readonly listen: { readonly host: string; readonly port: number };
+}
+
+const FLAGS = {
+  mirror: { type: "string" },
+  upstream: { type: "string" },
+  sumdb: { type: "string" },
+  "no-sumdb": { type: "string", multiple: true },
+  tier: { type: "string" },
+  json: { type: "boolean" },
+  listen: { type: "string" },
+} as const;
+
+type Flag = keyof typeof FLAGS;
+
+/** @throws MirrorError misuse naming the flag and what would be right. */
+export function parseOptions(
+  verb: string,
+  allowed: readonly Flag[],
+  args: readonly string[],
+  environment: { readonly mirror: string | undefined },
+): Options {
+  const { values, positionals } = readFlags(verb, allowed, args);
+  return {
+    arguments: positionals,
+    mirror: mirrorFolder(values.mirror ?? environment.mirror ?? "mirror"),
+    upstream: values.upstream,
+    sumdb: parseSumdb(values.sumdb ?? PUBLIC_DATABASE_KEY),
+    noSumdb: (values["no-sumdb"] ?? []).join(","),
+    tier: parseTier(values.tier ?? "tidy"),
+    json: values.json ?? false,
+    listen: parseListen(values.listen ?? "127.0.0.1:3000"),
+  };
+}
+
+function readFlags(verb: string, allowed: readonly Flag[], args: readonly string[]) {
+  try {
+    // A lone `-` is a wish (stdin), which parseArgs takes as a positional.
+    const parsed = parseArgs({ args: [...args], options: FLAGS, allowPositionals: true, strict: true });
+    const surplus = Object.keys(parsed.values).find((flag) => !allowed.includes(flag as Flag));
+    if (surplus !== undefined) {
+      throw misuse(
+        `--${surplus}`,
+        `--${surplus}: not a flag of \`modferry ${verb}\`; it takes ${flagList(allowed)}`,
+      );
+    }
+    return parsed;
+  } catch (cause) {
+    if (cause instanceof TypeError && "code" in cause)
+      throw misuse(
+        "flags",
+        `${firstLine(cause.message)}; \`modferry ${verb}\` takes ${flagList(allowed)}`,
+        cause,
+      );
+    throw cause;
+  }
+}
+
+const flagList = (flags: readonly Flag[]): string =>
+  flags.length === 0 ? "no flags" : flags.map((flag) => `--${flag}`).join(", ");
+const firstLine = (text: string): string => (text.split("\n", 1)[0] ?? "").replace(/\. .*$/, "");
+
+function mirrorFolder(address: string): string {
+  if (address === "") throw misuse("--mirror", "--mirror: empty; give a folder");
+  if (/^(aws:|https?:)/.test(address)) {
+    throw misuse(
+      "--mirror",
+      `--mirror ${address}: only folders so far; a deployed mirror takes requests through its vault's inbox`,
+    );
+  }
+  return address;
+}
+
+/** `VKEY` or `VKEY URL`, as GOSUMDB has it (cmd/go/internal/modfetch, dbDial). */
+function parseSumdb(text: string): SumdbOption {
+  const [key = "", url, ...rest] = text.trim().split(/\s+/);
+  if (rest.length > 0)
+    throw misuse("--sumdb", "--sumdb: give a verifier key and perhaps a URL, in one argument");
+  if (url !== undefined && !/^(https?|file):\/\//.test(url)) {
+    throw misuse("--sumdb", `--sumdb: ${url}: not an http(s) URL`);
+  }
+  try {
+    return { verifier: parseVerifierKey(key), url };
+  } catch (cause) {
+    if (!(cause instanceof FormatError)) throw cause;
+    throw misuse("--sumdb", `--sumdb: ${cause.message}; give NAME+HASH+KEY as GOSUMDB has it`, cause);
+  }
+}
+
+function parseTier(text: string): Tier {
+  const parsed = tier.safeParse(text);
+  if (parsed.success) return parsed.data;
+  throw misuse("--tier", `--tier ${text}: not a tier; give ${tier.options.join(" or ")}`);
+}
+
+function parseListen(text: string): { host: string; port: number } {
+  const [, host, port] = /^(?:(.*):)?(\d{1,5})$/.exec(text) ?? [];
+  if (port === undefined || Number(port) > 65_535) {
+    throw misuse("--listen", `--listen ${text}: give HOST:PORT, such as 127.0.0.1:3000`);
+  }
+  return { host: (host ?? "127.0.0.1").replace(/^\[(.*)\]$/, "$1"), port: Number(port) };
+}

@@ -1,0 +1,41 @@
+/** Where a verb writes, and what it may read; tests put their own in. */
+export interface Output {
+  /** One line on stdout. */
+  print(line: string): void;
+  /** One line on stderr. */
+  error(line: string): void;
+  /** Rewrites the last line of a terminal's stderr; undefined where stderr is no terminal. */
+  readonly status: ((line: string) => void) | undefined;
+  /** All of standard input. */
+  readonly stdin: () => Promise<string>;
+}
+
+/** The largest stdin that is read. */
+const LARGEST_STDIN = 256 * 1024 * 1024;
+
+export function processOutput(): Output {
+  const { stdout, stderr, stdin } = process;
+  const clear = stderr.isTTY ? "\r\u001b[K" : "";
+  return {
+    print: (line) => void stdout.write(`${line}\n`),
+    error: (line) => void stderr.write(`${clear}${line}\n`),
+    status: stderr.isTTY
+      ? (line) => void stderr.write(`${clear}${line.slice(0, (stderr.columns ?? 80) - 1)}`)
+      : undefined,
+    stdin: async () => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      for await (const chunk of stdin) {
+        size += chunk.length;
+        if (size > LARGEST_STDIN) break;
+        chunks.push(chunk);
+      }
+      return Buffer.concat(chunks).toString("utf8");
+    },
+  };
+}
+
+/** One line, whatever an upstream's text holds: no control characters reach a terminal. */
+export function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ");
+}

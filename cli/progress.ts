@@ -1,0 +1,96 @@
+import { formatModuleVersion } from "../gomod/version.ts";
+import type { MirrorEvent } from "../mirror/events.ts";
+import { type Output, oneLine } from "./output.ts";
+
+/** A terminal's line is rewritten at most this often, in ms. */
+const REDRAW = 100;
+/** Where stderr is no terminal, a plain line at most this often, in ms. */
+const PLAIN_LINE = 5_000;
+const BAR_WIDTH = 24;
+
+/** Shows how a sync goes: a bar on a terminal, plain lines when piped, NDJSON events with `--json`. */
+export class SyncProgress {
+  readonly #output: Output;
+  readonly #json: boolean;
+  readonly #started = Date.now();
+  #resolvedAt = Date.now();
+  #toFetch: number | undefined;
+  #goMods = 0;
+  #done = 0;
+  #failed = 0;
+  #bytes = 0;
+  #drawn = 0;
+  #ended = false;
+
+  constructor(output: Output, json: boolean) {
+    this.#output = output;
+    this.#json = json;
+  }
+
+  take(event: MirrorEvent): void {
+    if (this.#json) {
+      const { event: name, ...facts } = event;
+      this.#output.print(JSON.stringify({ "@timestamp": new Date().toISOString(), event: name, ...facts }));
+    }
+    switch (event.event) {
+      case "resolved":
+        this.#toFetch = (this.#toFetch ?? 0) + event.toFetch;
+        this.#resolvedAt = Date.now();
+        break;
+      case "fetched":
+        this.#bytes += event.bytes;
+        if (event.held === "whole" || this.#toFetch !== undefined) this.#done++;
+        else this.#goMods++;
+        break;
+      case "failed":
+        this.#failed++;
+        if (!this.#json)
+          this.#output.error(
+            oneLine(`${event.state} ${formatModuleVersion(event.version)}: ${event.message}`),
+          );
+        break;
+    }
+    this.#draw(false);
+  }
+
+  /** The last line; safe to call twice. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (this.#json) return;
+    const seconds = ((Date.now() - this.#started) / 1000).toFixed(1);
+    this.#output.error(
+      `${this.#done} versions, ${this.#goMods} go.mod files, ${megabytes(this.#bytes)} in ${seconds} s` +
+        `${this.#failed > 0 ? `, ${this.#failed} failures` : ""}`,
+    );
+  }
+
+  #draw(force: boolean): void {
+    const now = Date.now();
+    const status = this.#output.status;
+    if (this.#json || (!force && now - this.#drawn < (status === undefined ? PLAIN_LINE : REDRAW))) return;
+    if (this.#drawn === 0 && status === undefined) {
+      this.#drawn = now;
+      return;
+    }
+    this.#drawn = now;
+    (status ?? ((line: string) => this.#output.error(line)))(this.#line(now));
+  }
+
+  #line(now: number): string {
+    if (this.#toFetch === undefined)
+      return `module graph: ${this.#goMods} go.mod files, ${megabytes(this.#bytes)}`;
+    const part = this.#toFetch === 0 ? 1 : Math.min(1, this.#done / this.#toFetch);
+    const filled = Math.round(part * BAR_WIDTH);
+    const bar = `[${"#".repeat(filled)}${"-".repeat(BAR_WIDTH - filled)}]`;
+    const left =
+      part === 0
+        ? ""
+        : `, ${Math.ceil(((now - this.#resolvedAt) / part - (now - this.#resolvedAt)) / 1000)} s left`;
+    return `${bar} ${this.#done}/${this.#toFetch} versions, ${megabytes(this.#bytes)}${left}`;
+  }
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}

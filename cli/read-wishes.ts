@@ -1,0 +1,157 @@
+import { readFile, stat } from "node:fs/promises";
+import { basename, dirname, isAbsolute, join, normalize, posix, sep } from "node:path";
+import { z } from "zod";
+import { FormatError } from "../gomod/format-error.ts";
+import { parseGoMod, type Replace } from "../gomod/go-mod.ts";
+import { parseGoWork } from "../gomod/go-work.ts";
+import { misuse } from "../mirror/errors.ts";
+import type { RequestBody, Tier } from "../mirror/requests.ts";
+import { fileKind, sumOf } from "../mirror/wishes.ts";
+
+/**
+ * Turns the wishes of a command line into a request: files are read, with the go.sum beside each go.mod and the go.mods
+ * that a go.work uses.
+ * @throws MirrorError misuse naming the wish.
+ */
+export async function readWishes(
+  wishes: readonly string[],
+  tier: Tier,
+  stdin: () => Promise<string>,
+): Promise<RequestBody> {
+  if (wishes.length === 0) {
+    throw misuse(
+      "WISH",
+      "no wish: give a go.mod, go.sum or go.work file, module@version, module@latest, or -",
+    );
+  }
+  const files: Record<string, string> = {};
+  const exact: string[] = [];
+  const roots: string[] = [];
+  for (const [at, wish] of wishes.entries()) {
+    if (wish === "-") {
+      const list = readBuildList(await stdin());
+      files[`stdin${at}/go.mod`] = list.goMod;
+      exact.push(...list.exact);
+    } else if (!wish.includes("@") && fileKind(basename(wish)) !== undefined)
+      await readModuleFile(wish, files);
+    else if (/^[^@\s]+@[^@\s]+$/.test(wish)) roots.push(wish);
+    else throw misuse(wish, await explainWish(wish));
+  }
+  return { format: 1, tier, files, exact, wishes: roots, together: true };
+}
+
+async function explainWish(wish: string): Promise<string> {
+  const found = await stat(wish).catch(() => undefined);
+  if (found?.isDirectory()) return `${wish}: a folder; name the file in it: ${join(wish, "go.mod")}`;
+  if (found !== undefined) return `${wish}: not named go.mod, go.sum or go.work`;
+  return `${wish}: not a wish; give a go.mod, go.sum or go.work file, module@version, module@latest, or -`;
+}
+
+/** Names in a request are as the user typed them, in slashes: go's messages carry them. */
+const requestFileName = (path: string): string => normalize(path).split(sep).join(posix.sep);
+
+async function readModuleFile(path: string, files: Record<string, string>): Promise<void> {
+  const text = await readText(path);
+  files[requestFileName(path)] = text;
+  const folder = dirname(path);
+  if (fileKind(path) !== "sum") await readIfThere(sumOf(path), files);
+  if (fileKind(path) === "work") {
+    const work = parsed(() => parseGoWork(path, text), path);
+    for (const use of work.use) {
+      const member = join(folder, use.path, "go.mod");
+      if (files[requestFileName(member)] === undefined) await readModuleFile(member, files);
+    }
+    await readReplacements(work.replace, folder, files);
+  }
+  if (fileKind(path) === "mod")
+    await readReplacements(parsed(() => parseGoMod(path, text, "strict"), path).replace, folder, files);
+}
+
+/** The go.mods of folders that replace a module: what they require is part of the graph. */
+async function readReplacements(
+  lines: readonly Replace[],
+  folder: string,
+  files: Record<string, string>,
+): Promise<void> {
+  for (const line of lines) {
+    if (line.new.version === undefined)
+      await readIfThere(resolveFrom(folder, join(line.new.path, "go.mod")), files);
+  }
+}
+
+const resolveFrom = (folder: string, path: string): string => (isAbsolute(path) ? path : join(folder, path));
+
+function parsed<T>(parse: () => T, path: string): T {
+  try {
+    return parse();
+  } catch (cause) {
+    if (cause instanceof FormatError) throw misuse(path, cause.message, cause);
+    throw cause;
+  }
+}
+
+async function readIfThere(path: string, files: Record<string, string>): Promise<void> {
+  const text = await readFile(path, "utf8").catch(() => undefined);
+  if (text !== undefined) files[requestFileName(path)] ??= text;
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    const why =
+      cause instanceof Error && "code" in cause && cause.code === "ENOENT" ? "no such file" : String(cause);
+    throw misuse(path, `${path}: ${why}`, cause);
+  }
+}
+
+const listedModule = z.object({
+  Path: z.string(),
+  Version: z.string().optional(),
+  Main: z.boolean().optional(),
+  GoVersion: z.string().optional(),
+  Replace: z.object({ Path: z.string(), Version: z.string().optional() }).optional(),
+});
+
+/**
+ * `go list -m -json all`: a stream of JSON objects. Each listed version is wanted whole as it stands; the graph that
+ * go loads for it is that of a main module which requires them all.
+ */
+function readBuildList(text: string): { goMod: string; exact: string[] } {
+  const modules = splitObjects(text).map((object) => {
+    const parsed = listedModule.safeParse(object);
+    if (!parsed.success)
+      throw misuse("-", "-: stdin is not the output of `go list -m -json all`: an object has no Path");
+    return parsed.data;
+  });
+  const main = modules.find((module) => module.Main);
+  const required = modules.flatMap((module) => {
+    const used = module.Replace ?? module;
+    return module.Main || used.Version === undefined ? [] : [`${used.Path} ${used.Version}`];
+  });
+  const lines = required.map((line) => `\t${line}\n`).join("");
+  return {
+    goMod: `module stdin.invalid/main\n\ngo ${main?.GoVersion ?? "1.21"}\n\nrequire (\n${lines})\n`,
+    exact: required.map((line) => line.replace(" ", "@")),
+  };
+}
+
+/** go prints each object with its closing brace alone at the start of a line. */
+function splitObjects(text: string): unknown[] {
+  const objects: unknown[] = [];
+  for (const piece of text.split(/^}\s*$/m)) {
+    if (piece.trim() === "") continue;
+    try {
+      objects.push(JSON.parse(`${piece}}`));
+    } catch (cause) {
+      throw misuse(
+        "-",
+        "-: stdin is not the output of `go list -m -json all`: it is no sequence of JSON objects",
+        cause,
+      );
+    }
+  }
+  if (objects.length === 0)
+    throw misuse("-", "-: stdin is empty; pipe the output of `go list -m -json all` into it");
+  return objects;
+}

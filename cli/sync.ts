@@ -1,0 +1,67 @@
+import { acceptRequest } from "../mirror/accept.ts";
+import { asMirrorError } from "../mirror/errors.ts";
+import { handIn } from "../mirror/inbox.ts";
+import type { RequestKey } from "../mirror/orders.ts";
+import { noDeadline } from "../mirror/parts.ts";
+import { reconcile } from "../mirror/reconcile.ts";
+import { type Missing, settle } from "../mirror/settle.ts";
+import { work } from "../mirror/work.ts";
+import { type EmbeddedMirror, openEmbedded } from "./embedded.ts";
+import type { CliEnvironment } from "./environment.ts";
+import { printMissing } from "./missing-table.ts";
+import type { Options } from "./options.ts";
+import type { Output } from "./output.ts";
+import { SyncProgress } from "./progress.ts";
+import { readWishes } from "./read-wishes.ts";
+
+/** Orders worked on at a time: most of an order's time is waiting for upstream and for fsync. */
+const ORDERS_AT_ONCE = 24;
+/** The name of requests that `modferry sync` makes. */
+const REQUEST_NAME = "sync";
+
+/**
+ * `modferry sync`: what earlier runs left, then the wishes.
+ * @returns the exit status: 1 when something asked for is not served, with the table of what and why.
+ */
+export async function sync(options: Options, environment: CliEnvironment, output: Output): Promise<number> {
+  const body = await readWishes(options.arguments, options.tier, output.stdin);
+  const progress = new SyncProgress(output, options.json);
+  const mirror = await openEmbedded(options, environment, (event) => progress.take(event));
+  try {
+    await reconcile(mirror.parts, { onlyWriter: true });
+    await advanceHead(mirror, output);
+    const request = await handIn(mirror.parts, REQUEST_NAME, body);
+    await acceptRequest(mirror.parts, request);
+    await mirror.queue.drain((order) => work(mirror.parts, order, noDeadline), {
+      concurrency: ORDERS_AT_ONCE,
+    });
+    const missing = await settleIfLeft(mirror, request);
+    progress.end();
+    if (missing.length === 0) return 0;
+    printMissing(missing, output, options.json);
+    return 1;
+  } finally {
+    progress.end();
+    await mirror.close();
+  }
+}
+
+/** A head that cannot be had now need not stop the run: records are proven under the last one where they can be. */
+async function advanceHead(mirror: EmbeddedMirror, output: Output): Promise<void> {
+  try {
+    await mirror.database.advance();
+  } catch (thrown) {
+    const error = asMirrorError(thrown, mirror.database.name);
+    if (error.class === "mismatch") throw error;
+    output.error(`modferry: checksum database: ${error.message}`);
+  }
+}
+
+/** Settling once more also says what is missing. */
+async function settleIfLeft(mirror: EmbeddedMirror, request: RequestKey): Promise<Missing[]> {
+  const record = await mirror.parts.ledger.readRequest(request);
+  if (record?.state === "REFUSED") {
+    return [{ subject: "request", state: "REFUSED", message: record.error ?? "refused" }];
+  }
+  return await settle(mirror.parts, request);
+}

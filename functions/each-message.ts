@@ -1,0 +1,18 @@
+import type { SQSBatchResponse, SQSEvent } from "aws-lambda";
+
+/**
+ * Handles every message of a batch side by side; those that throw come back, after the queue's visibility time and at
+ * last in its dead-letter queue, and the others are done.
+ */
+export async function eachMessage(
+  event: SQSEvent,
+  handle: (body: string) => Promise<void>,
+): Promise<SQSBatchResponse> {
+  const results = await Promise.allSettled(event.Records.map((message) => handle(message.body)));
+  const batchItemFailures = results.flatMap((result, at) => {
+    if (result.status === "fulfilled") return [];
+    console.error(JSON.stringify({ message: "order failed", error: String(result.reason) }));
+    return [{ itemIdentifier: event.Records[at]?.messageId ?? "" }];
+  });
+  return { batchItemFailures };
+}

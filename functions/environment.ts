@@ -1,0 +1,72 @@
+import { z } from "zod";
+import { type ModulePath, modulePath } from "../gomod/module-path.ts";
+import { misuse } from "../mirror/errors.ts";
+import { parseVerifierKey, type Verifier } from "../sumdb/note.ts";
+
+/** What a function's environment says, read once at start-up. infra/ writes it (infra/function-environment.ts). */
+export interface FunctionEnvironment {
+  readonly region: string;
+  readonly endpointUrl: string | undefined;
+  readonly treeBucket: string;
+  readonly vaultBucket: string;
+  readonly table: string;
+  readonly queues: { readonly fresh: string; readonly backfill: string } | undefined;
+  readonly upstream: string | undefined;
+  readonly sumdb: { readonly verifier: Verifier; readonly url: string | undefined } | undefined;
+  /** GONOSUMDB patterns, comma-separated. */
+  readonly noSumdb: string;
+  /** What the poll feed asks. */
+  readonly modules: readonly ModulePath[];
+}
+
+const optional = z
+  .string()
+  .optional()
+  .transform((text) => (text === "" ? undefined : text));
+
+const shape = z.object({
+  AWS_REGION: z.string().min(1),
+  AWS_ENDPOINT_URL: optional,
+  MODFERRY_TREE_BUCKET: z.string().min(3),
+  MODFERRY_VAULT_BUCKET: z.string().min(3),
+  MODFERRY_TABLE: z.string().min(3),
+  MODFERRY_FRESH_QUEUE_URL: optional,
+  MODFERRY_BACKFILL_QUEUE_URL: optional,
+  MODFERRY_UPSTREAM: optional,
+  MODFERRY_SUMDB: optional,
+  MODFERRY_NO_SUMDB: z.string().default(""),
+  MODFERRY_MODULES: z.string().default(""),
+});
+
+/** @throws MirrorError misuse naming the variable. */
+export function readFunctionEnvironment(env: NodeJS.ProcessEnv): FunctionEnvironment {
+  const parsed = shape.safeParse(env);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw misuse(
+      String(issue?.path[0]),
+      `environment: ${String(issue?.path[0])}: ${issue?.message}; deploy the stacks again`,
+    );
+  }
+  const values = parsed.data;
+  const { MODFERRY_FRESH_QUEUE_URL: fresh, MODFERRY_BACKFILL_QUEUE_URL: backfill } = values;
+  return {
+    region: values.AWS_REGION,
+    endpointUrl: values.AWS_ENDPOINT_URL,
+    treeBucket: values.MODFERRY_TREE_BUCKET,
+    vaultBucket: values.MODFERRY_VAULT_BUCKET,
+    table: values.MODFERRY_TABLE,
+    queues: fresh === undefined || backfill === undefined ? undefined : { fresh, backfill },
+    upstream: values.MODFERRY_UPSTREAM,
+    sumdb: values.MODFERRY_SUMDB === undefined ? undefined : parseSumdb(values.MODFERRY_SUMDB),
+    noSumdb: values.MODFERRY_NO_SUMDB,
+    modules: values.MODFERRY_MODULES.split(",")
+      .filter((path) => path !== "")
+      .map(modulePath),
+  };
+}
+
+function parseSumdb(text: string): { verifier: Verifier; url: string | undefined } {
+  const [key = "", url] = text.split(" ");
+  return { verifier: parseVerifierKey(key), url };
+}

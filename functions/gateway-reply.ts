@@ -1,0 +1,69 @@
+import type { APIGatewayProxyEvent, APIGatewayProxyResult } from "aws-lambda";
+import { asMirrorError } from "../mirror/errors.ts";
+import type { Answer } from "../mirror/serve.ts";
+
+/**
+ * The path below the stage, decoded once: the gateway has decoded it or not, and no path of ours has a `%` in it.
+ * Attacker-controlled.
+ */
+export function requestPath(event: Pick<APIGatewayProxyEvent, "pathParameters" | "path">): string {
+  const path = event.pathParameters?.proxy ?? event.path.replace(/^\//, "");
+  try {
+    return path.includes("%") ? decodeURIComponent(path) : path;
+  } catch {
+    return path;
+  }
+}
+
+/** An answer as API Gateway's Lambda proxy takes it; every body in base64, since tiles are binary. */
+export async function gatewayReply(
+  reply: Answer,
+  headers: APIGatewayProxyEvent["headers"],
+): Promise<APIGatewayProxyResult> {
+  if (reply.kind === "redirect") {
+    return { statusCode: 302, headers: { Location: reply.location, "Cache-Control": "no-store" }, body: "" };
+  }
+  if (reply.kind === "text") {
+    return text(
+      reply.status,
+      reply.text,
+      reply.retryAfter === undefined ? {} : { "Retry-After": String(reply.retryAfter) },
+    );
+  }
+  const { object } = reply;
+  try {
+    const etag = `"${object.etag}"`;
+    const common = { "Content-Type": reply.type, "Cache-Control": reply.cacheControl, ETag: etag };
+    if (header(headers, "if-none-match") === etag) return { statusCode: 304, headers: common, body: "" };
+    const body = Buffer.from(await object.read(0, object.size));
+    return { statusCode: 200, headers: common, body: body.toString("base64"), isBase64Encoded: true };
+  } finally {
+    await object.close();
+  }
+}
+
+/** A store that does not answer is a 503, never a 404: the client must not go on to the next proxy. */
+export function unavailable(thrown: unknown): APIGatewayProxyResult {
+  const error = asMirrorError(thrown, "mirror");
+  console.error(
+    JSON.stringify({ message: "request failed", labels: { class: error.class, reason: error.message } }),
+  );
+  return text(503, "the mirror's storage does not answer; try again\n", { "Retry-After": "5" });
+}
+
+function text(status: number, body: string, headers: Record<string, string>): APIGatewayProxyResult {
+  return {
+    statusCode: status,
+    headers: {
+      "Content-Type": "text/plain; charset=utf-8",
+      ...(status === 200 ? {} : { "Cache-Control": "no-store" }),
+      ...headers,
+    },
+    body: Buffer.from(body).toString("base64"),
+    isBase64Encoded: true,
+  };
+}
+
+function header(headers: APIGatewayProxyEvent["headers"], name: string): string | undefined {
+  return Object.entries(headers ?? {}).find(([key]) => key.toLowerCase() === name)?.[1];
+}

@@ -1,0 +1,86 @@
+import { randomUUID } from "node:crypto";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { dynamoDbClient, s3Client, sqsClient } from "../adapters/aws/clients.ts";
+import { DynamoDbLedger } from "../adapters/aws/dynamodb-ledger.ts";
+import { S3Tree } from "../adapters/aws/s3-tree.ts";
+import { S3Vault } from "../adapters/aws/s3-vault.ts";
+import { SqsQueue } from "../adapters/aws/sqs-queue.ts";
+import { SpoolFolder } from "../adapters/local/spool-folder.ts";
+import { zipChecker } from "../adapters/local/zip-checker.ts";
+import { openUpstream } from "../adapters/upstream/open-upstream.ts";
+import { openSumdb } from "../adapters/upstream/sumdb-source.ts";
+import { matchPrefixPatterns } from "../gomod/path-pattern.ts";
+import { ChecksumDatabase } from "../mirror/checksum-database.ts";
+import { misuse } from "../mirror/errors.ts";
+import type { MirrorEvent } from "../mirror/events.ts";
+import type { Deadline, MirrorParts } from "../mirror/parts.ts";
+import type { ServeParts } from "../mirror/serve.ts";
+import type { FunctionEnvironment } from "./environment.ts";
+
+/** Names this execution environment in leases. */
+export const owner = randomUUID();
+
+/** A toolchain is always checked against the checksum database, whatever GONOSUMDB says (facts: go-client). */
+const TOOLCHAIN = "golang.org/toolchain";
+
+export function serveParts(environment: FunctionEnvironment): ServeParts {
+  return {
+    tree: new S3Tree({ client: s3Client(environmentSettings(environment)), bucket: environment.treeBucket }),
+    ledger: new DynamoDbLedger({
+      client: dynamoDbClient(environmentSettings(environment)),
+      table: environment.table,
+    }),
+    now: Date.now,
+  };
+}
+
+/** Everything that plan, accept-request, work and reconcile need. */
+export function mirrorParts(
+  environment: FunctionEnvironment,
+): MirrorParts & { readonly database: ChecksumDatabase } {
+  const { upstream: url, sumdb, queues, noSumdb } = environment;
+  if (url === undefined || sumdb === undefined || queues === undefined) {
+    throw misuse(
+      "environment",
+      "environment: MODFERRY_UPSTREAM, MODFERRY_SUMDB or a queue's URL is missing; deploy the stacks again",
+    );
+  }
+  const settings = environmentSettings(environment);
+  const s3 = s3Client(settings);
+  const tree = new S3Tree({ client: s3, bucket: environment.treeBucket });
+  const ledger = new DynamoDbLedger({ client: dynamoDbClient(settings), table: environment.table });
+  const spools = new SpoolFolder(join(tmpdir(), "modferry"));
+  const upstream = openUpstream(url, { spool: (chunks, limit) => spools.spool(chunks, limit) });
+  const { verifier } = sumdb;
+  const source =
+    sumdb.url === undefined ? upstream.sumdb(verifier.name) : openSumdb(sumdb.url, verifier.name);
+  const database = new ChecksumDatabase({ verifier, source, tree, ledger, now: Date.now, report, owner });
+  return {
+    tree,
+    vault: new S3Vault({ client: s3, bucket: environment.vaultBucket }),
+    ledger,
+    queue: new SqsQueue({ client: sqsClient(settings), urls: queues }),
+    upstream,
+    zips: zipChecker,
+    databaseFor: (path) => (path !== TOOLCHAIN && matchPrefixPatterns(noSumdb, path) ? undefined : database),
+    now: Date.now,
+    report,
+    database,
+  };
+}
+
+function environmentSettings({ region, endpointUrl }: FunctionEnvironment) {
+  return { region, ...(endpointUrl === undefined ? {} : { endpointUrl }) };
+}
+
+/** One JSON object a line; the text in it comes from outside and cannot forge a line, since JSON escapes it. */
+export function report(event: MirrorEvent): void {
+  const { event: message, ...labels } = event;
+  console.log(JSON.stringify({ "@timestamp": new Date().toISOString(), message, labels }));
+}
+
+/** Lambda's own clock. */
+export function deadlineOf(context: { getRemainingTimeInMillis(): number }): Deadline {
+  return { remaining: () => context.getRemainingTimeInMillis() };
+}

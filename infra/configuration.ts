@@ -1,0 +1,90 @@
+import { z } from "zod";
+import { modulePath } from "../gomod/module-path.ts";
+import { misuse } from "../mirror/errors.ts";
+import { PUBLIC_DATABASE_KEY } from "../sumdb/known-databases.ts";
+import { parseVerifierKey } from "../sumdb/note.ts";
+
+/** Passes `parse`, and says its error as the field's. */
+function parsedBy(parse: (text: string) => unknown) {
+  return z.string().superRefine((text, context) => {
+    try {
+      parse(text);
+    } catch (error) {
+      context.addIssue({ code: "custom", message: error instanceof Error ? error.message : String(error) });
+    }
+  });
+}
+
+/** EventBridge Scheduler's rates and cron lines. */
+const schedule = z
+  .string()
+  .regex(/^(rate\(\d+ (minutes?|hours?|days?)\)|cron\(.+\))$/, "give rate(10 minutes) or cron(…)");
+
+const shape = z.strictObject({
+  /** Part of the names of all that is deployed; several mirrors in one account have different ones. */
+  name: z.string().regex(/^[a-z][a-z0-9-]{1,19}$/, "2 to 20 lower-case letters, digits and hyphens"),
+  upstream: z.strictObject({
+    /** A GOPROXY, perhaps with a path. No user name or password: functions would show them in the console. */
+    url: z
+      .url({ protocol: /^https?$/ })
+      .refine(
+        (url) => new URL(url).username === "" && new URL(url).password === "",
+        "must not hold a user name or password",
+      ),
+    /** The checksum database's verifier key, as GOSUMDB has it. */
+    sumdbKey: parsedBy(parseVerifierKey).default(PUBLIC_DATABASE_KEY),
+    /** The database's own address; without it, it is asked through the upstream's /sumdb/. */
+    sumdbUrl: z.url({ protocol: /^https?$/ }).optional(),
+    /** GONOSUMDB patterns of module paths that no checksum database covers. */
+    noSumdb: z.array(z.string().min(1)).default([]),
+  }),
+  /** Modules whose `@v/list` is polled; every new version becomes a root. */
+  modules: z.array(parsedBy(modulePath)).default([]),
+  schedule: z
+    .strictObject({
+      plan: schedule.default("rate(10 minutes)"),
+      reconcile: schedule.default("rate(1 minute)"),
+    })
+    .default({ plan: "rate(10 minutes)", reconcile: "rate(1 minute)" }),
+  limits: z
+    .strictObject({
+      /** Functions at work on one queue at a time; SQS takes 2 at least. */
+      workers: z.int().min(2).max(100).default(8),
+    })
+    .default({ workers: 8 }),
+  endpoint: z
+    .strictObject({
+      /** Existing interface endpoints for execute-api. None: the API answers nobody until one is named. */
+      vpcEndpointIds: z
+        .array(z.string().regex(/^vpce-[0-9a-f]+$/, "such as vpce-0123456789abcdef0"))
+        .default([]),
+    })
+    .default({ vpcEndpointIds: [] }),
+  aws: z
+    .strictObject({
+      region: z
+        .string()
+        .regex(/^[a-z]{2}(-[a-z]+)+-\d$/)
+        .optional(),
+      account: z
+        .string()
+        .regex(/^\d{12}$/)
+        .optional(),
+      permissionsBoundary: z.string().optional(),
+      logRetentionDays: z.union([z.literal(7), z.literal(30), z.literal(90), z.literal(365)]).default(90),
+      tags: z.record(z.string(), z.string()).default({}),
+    })
+    .default({ logRetentionDays: 90, tags: {} }),
+});
+
+export type Configuration = z.output<typeof shape>;
+export type ConfigurationInput = z.input<typeof shape>;
+
+/** Checks a configuration. @throws MirrorError misuse naming the field and what would be right, one line. */
+export function defineMirror(input: ConfigurationInput): Configuration {
+  const parsed = shape.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const field = issue?.path.join(".") || "configuration";
+  throw misuse(field, `configuration: ${field}: ${issue?.message ?? "not understood"}`);
+}

@@ -1,0 +1,115 @@
+import { CfnOutput, Duration, Stack, type StackProps, Validations } from "aws-cdk-lib";
+import {
+  EndpointType,
+  type IResource,
+  LambdaIntegration,
+  ResponseType,
+  RestApi,
+} from "aws-cdk-lib/aws-apigateway";
+import { AnyPrincipal, Effect, PolicyDocument, PolicyStatement } from "aws-cdk-lib/aws-iam";
+import type { Construct } from "constructs";
+import type { Configuration } from "./configuration.ts";
+import { grantReadLedger, grantReadTree } from "./grants.ts";
+import { MirrorFunction } from "./mirror-function.ts";
+
+/** The gateway's own limit for an answer (Amazon API Gateway quotas, integration timeout). */
+const SERVE_TIMEOUT = Duration.seconds(29);
+const STAGE = "go";
+
+/** What developers reach: the private REST API. Holds nothing; can be deleted and deployed again. */
+export class EndpointStack extends Stack {
+  constructor(scope: Construct, id: string, props: StackProps & { readonly configuration: Configuration }) {
+    super(scope, id, props);
+    const { configuration } = props;
+    const serve = new MirrorFunction(this, "Serve", {
+      configuration,
+      function: "serve",
+      timeout: SERVE_TIMEOUT,
+      memoryMiB: 512,
+    });
+    grantReadTree(serve);
+    grantReadLedger(serve);
+    const api = this.#api(configuration, serve);
+    new CfnOutput(this, "ApiId", { value: api.restApiId });
+    new CfnOutput(this, "Stage", { value: STAGE });
+  }
+
+  #api(configuration: Configuration, serve: MirrorFunction): RestApi {
+    const api = new RestApi(this, "Api", {
+      restApiName: configuration.name,
+      endpointConfiguration: { types: [EndpointType.PRIVATE] },
+      policy: resourcePolicy(configuration.endpoint.vpcEndpointIds),
+      // Tiles are binary, and go names no media type: every body travels in base64.
+      binaryMediaTypes: ["*/*"],
+      deployOptions: { stageName: STAGE },
+      // An account-wide singleton that is not ours to set (facts: emulators).
+      cloudWatchRole: false,
+      disableExecuteApiEndpoint: false,
+    });
+    this.#plainErrors(api);
+    const integration = new LambdaIntegration(serve.function, { proxy: true });
+    for (const resource of [api.root, api.root.addResource("{proxy+}")]) addRead(resource, integration);
+    acknowledge(api);
+    return api;
+  }
+
+  /** go shows a person text/plain only. */
+  #plainErrors(api: RestApi): void {
+    for (const [id, type] of [
+      ["Default4xx", ResponseType.DEFAULT_4XX],
+      ["Default5xx", ResponseType.DEFAULT_5XX],
+    ] as const) {
+      api.addGatewayResponse(id, { type, templates: { "text/plain": "$context.error.message" } });
+    }
+  }
+}
+
+function addRead(resource: IResource, integration: LambdaIntegration): void {
+  for (const method of ["GET", "HEAD"]) resource.addMethod(method, integration);
+}
+
+/** Only through the named VPC endpoints; with none named, nobody. */
+function resourcePolicy(vpcEndpointIds: readonly string[]): PolicyDocument {
+  const anyone = {
+    principals: [new AnyPrincipal()],
+    actions: ["execute-api:Invoke"],
+    resources: ["execute-api:/*"],
+  };
+  if (vpcEndpointIds.length === 0) {
+    return new PolicyDocument({ statements: [new PolicyStatement({ ...anyone, effect: Effect.DENY })] });
+  }
+  return new PolicyDocument({
+    statements: [
+      new PolicyStatement({ ...anyone, effect: Effect.ALLOW }),
+      new PolicyStatement({
+        ...anyone,
+        effect: Effect.DENY,
+        conditions: { StringNotEquals: { "aws:SourceVpce": vpcEndpointIds } },
+      }),
+    ],
+  });
+}
+
+function acknowledge(api: RestApi): void {
+  const open =
+    "The API is private: its resource policy admits the named VPC endpoints only, and go sends no credentials.";
+  for (const [id, reason] of [
+    ["AwsSolutions-APIG4", open],
+    ["AwsSolutions-COG4", open],
+    [
+      "AwsSolutions-APIG1",
+      "Access logs need the account-wide CloudWatch role, which is not this stack's to set.",
+    ],
+    [
+      "AwsSolutions-APIG6",
+      "Execution logs need the account-wide CloudWatch role, which is not this stack's to set.",
+    ],
+    [
+      "AwsSolutions-APIG2",
+      "The function parses every path strictly before it is used; there is no body and no query.",
+    ],
+    ["AwsSolutions-APIG3", "No web ACL: nothing from the internet reaches a private API."],
+  ] as const) {
+    Validations.of(api).acknowledge({ id, reason });
+  }
+}

@@ -1,0 +1,97 @@
+import { type Duration, RemovalPolicy, Size, Stack, Validations } from "aws-cdk-lib";
+import { Effect, ManagedPolicy, PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import { Architecture, Code, Function as LambdaFunction, Runtime } from "aws-cdk-lib/aws-lambda";
+import { LogGroup, type RetentionDays } from "aws-cdk-lib/aws-logs";
+import { Construct } from "constructs";
+import type { Configuration } from "./configuration.ts";
+import { bundleFunction, type FunctionName } from "./function-bundle.ts";
+import { Names } from "./names.ts";
+
+export interface MirrorFunctionProps {
+  readonly configuration: Configuration;
+  readonly function: FunctionName;
+  readonly timeout: Duration;
+  readonly memoryMiB: number;
+  /** What spools need beside Lambda's own 512 MB. */
+  readonly temporaryMiB?: number;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** One function of the mirror: its bundle, a role with nothing but its log group, and its log group. */
+export class MirrorFunction extends Construct {
+  readonly function: LambdaFunction;
+  readonly names: Names;
+  readonly #role: Role;
+
+  constructor(scope: Construct, id: string, props: MirrorFunctionProps) {
+    super(scope, id);
+    const { configuration } = props;
+    this.names = new Names(configuration, Stack.of(this));
+    const functionName = `${configuration.name}-${props.function}`;
+    const logGroup = new LogGroup(this, "Logs", {
+      logGroupName: `/modferry/${functionName}`,
+      retention: configuration.aws.logRetentionDays as RetentionDays,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    this.#role = new Role(this, "Role", {
+      assumedBy: new ServicePrincipal("lambda.amazonaws.com"),
+      ...(configuration.aws.permissionsBoundary === undefined
+        ? {}
+        : {
+            permissionsBoundary: ManagedPolicy.fromManagedPolicyArn(
+              this,
+              "Boundary",
+              configuration.aws.permissionsBoundary,
+            ),
+          }),
+    });
+    // Its own streams only; the group is made here, not by Lambda.
+    this.grant(["logs:CreateLogStream", "logs:PutLogEvents"], [logGroup.logGroupArn]);
+    this.function = new LambdaFunction(this, "Function", {
+      functionName,
+      runtime: Runtime.NODEJS_24_X,
+      architecture: Architecture.ARM_64,
+      code: Code.fromAsset(bundleFunction(props.function)),
+      handler: "index.handler",
+      timeout: props.timeout,
+      memorySize: props.memoryMiB,
+      ...(props.temporaryMiB === undefined
+        ? {}
+        : { ephemeralStorageSize: Size.mebibytes(props.temporaryMiB) }),
+      role: this.#role.withoutPolicyUpdates(),
+      logGroup,
+      environment: {
+        MODFERRY_TREE_BUCKET: this.names.treeBucket,
+        MODFERRY_VAULT_BUCKET: this.names.vaultBucket,
+        MODFERRY_TABLE: this.names.table,
+        ...props.environment,
+      },
+    });
+  }
+
+  /** Allows exactly these actions on exactly these resources. */
+  grant(actions: readonly string[], resources: readonly string[]): void {
+    this.#role.addToPolicy(
+      new PolicyStatement({ effect: Effect.ALLOW, actions: [...actions], resources: [...resources] }),
+    );
+    for (const resource of resources) {
+      if (!resource.endsWith("*")) continue;
+      Validations.of(this.#role).acknowledge({
+        id: `AwsSolutions-IAM5[Resource::${asNagPrints(Stack.of(this).resolve(resource))}]`,
+        reason: "All objects below one prefix of the mirror's own bucket, or all indexes of its own table.",
+      });
+    }
+  }
+}
+
+/** A resolved ARN as cdk-nag names it in a finding: `arn:<AWS::Partition>:s3:::…`. */
+function asNagPrints(resolved: unknown): string {
+  if (typeof resolved === "string") return resolved;
+  if (typeof resolved !== "object" || resolved === null) return String(resolved);
+  if ("Ref" in resolved) return `<${String(resolved.Ref)}>`;
+  if ("Fn::GetAtt" in resolved && Array.isArray(resolved["Fn::GetAtt"]))
+    return `<${resolved["Fn::GetAtt"].join(".")}>`;
+  const [separator, parts] =
+    "Fn::Join" in resolved ? (resolved["Fn::Join"] as [string, unknown[]]) : ["", []];
+  return parts.map(asNagPrints).join(separator);
+}

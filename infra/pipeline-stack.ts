@@ -1,0 +1,156 @@
+import { Duration, Stack, type StackProps } from "aws-cdk-lib";
+import { PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import { SqsEventSource } from "aws-cdk-lib/aws-lambda-event-sources";
+import { CfnSchedule } from "aws-cdk-lib/aws-scheduler";
+import { type IQueue, Queue, QueueEncryption } from "aws-cdk-lib/aws-sqs";
+import type { Construct } from "constructs";
+import type { Configuration } from "./configuration.ts";
+import { grantDueIndex, grantVault, grantWriteLedger, grantWriteTree } from "./grants.ts";
+import { MirrorFunction, type MirrorFunctionProps } from "./mirror-function.ts";
+import { Names } from "./names.ts";
+
+/** One unit of work (docs/architecture.md, Errors). */
+const WORK_TIMEOUT = Duration.seconds(300);
+/** SQS asks for six times the function's time-out. */
+const WORK_VISIBILITY = Duration.seconds(1800);
+/** Orders that one call takes; each holds a few zips of up to 8 MB in memory. */
+const ORDERS_PER_CALL = 10;
+/** The memory at which Lambda gives a whole core (AWS Lambda, Configure memory). */
+const ONE_CORE_MIB = 1769;
+/** Room for spooled zips of 500 MB. */
+const SPOOL_MIB = 2048;
+
+/** What finds, proves and publishes: queues, functions, schedules. Can be deleted and deployed again at any time. */
+export class PipelineStack extends Stack {
+  readonly #configuration: Configuration;
+  readonly #names: Names;
+  readonly #fresh: Queue;
+  readonly #backfill: Queue;
+
+  constructor(scope: Construct, id: string, props: StackProps & { readonly configuration: Configuration }) {
+    super(scope, id, props);
+    this.#configuration = props.configuration;
+    this.#names = new Names(props.configuration, this);
+    this.#fresh = this.#workQueue("fresh");
+    this.#backfill = this.#workQueue("backfill");
+    this.#plan();
+    this.#acceptRequest();
+    this.#work();
+    this.#reconcile();
+  }
+
+  /** Redelivery and the dead-letter queue serve crashes only: what fails is recorded and acknowledged. */
+  #workQueue(name: string): Queue {
+    const common = {
+      encryption: QueueEncryption.SQS_MANAGED,
+      enforceSSL: true,
+      retentionPeriod: Duration.days(14),
+    };
+    const queueName = `${this.#configuration.name}-${name}`;
+    const dead = new Queue(this, `${name}-dead`, { ...common, queueName: `${queueName}-dead` });
+    return new Queue(this, name, {
+      ...common,
+      queueName,
+      visibilityTimeout: WORK_VISIBILITY,
+      deadLetterQueue: { queue: dead, maxReceiveCount: 5 },
+    });
+  }
+
+  #function(id: string, props: Omit<MirrorFunctionProps, "configuration" | "environment">): MirrorFunction {
+    const { upstream, modules } = this.#configuration;
+    const made = new MirrorFunction(this, id, {
+      ...props,
+      configuration: this.#configuration,
+      environment: {
+        MODFERRY_FRESH_QUEUE_URL: this.#fresh.queueUrl,
+        MODFERRY_BACKFILL_QUEUE_URL: this.#backfill.queueUrl,
+        MODFERRY_UPSTREAM: upstream.url,
+        MODFERRY_SUMDB: [
+          upstream.sumdbKey,
+          ...(upstream.sumdbUrl === undefined ? [] : [upstream.sumdbUrl]),
+        ].join(" "),
+        MODFERRY_NO_SUMDB: upstream.noSumdb.join(","),
+        ...(props.function === "plan" ? { MODFERRY_MODULES: modules.join(",") } : {}),
+      },
+    });
+    made.grant(["sqs:SendMessage"], [this.#fresh.queueArn, this.#backfill.queueArn]);
+    grantWriteLedger(made);
+    return made;
+  }
+
+  #plan(): void {
+    const plan = this.#function("Plan", { function: "plan", timeout: WORK_TIMEOUT, memoryMiB: 512 });
+    grantWriteTree(plan);
+    grantVault(plan, ["inbox"]);
+    this.#schedule(plan, this.#configuration.schedule.plan);
+  }
+
+  #acceptRequest(): void {
+    const accept = this.#function("AcceptRequest", {
+      function: "accept-request",
+      timeout: Duration.seconds(60),
+      memoryMiB: 512,
+    });
+    grantVault(accept, []);
+    const inbox = Queue.fromQueueArn(this, "Inbox", this.#names.arn("sqs", this.#names.inboxQueue));
+    this.#feed(accept, inbox, 2);
+  }
+
+  #work(): void {
+    const work = this.#function("Work", {
+      function: "work",
+      timeout: WORK_TIMEOUT,
+      memoryMiB: ONE_CORE_MIB,
+      temporaryMiB: SPOOL_MIB,
+    });
+    grantWriteTree(work);
+    grantVault(work, ["requests", "evidence"]);
+    for (const queue of [this.#fresh, this.#backfill])
+      this.#feed(work, queue, this.#configuration.limits.workers);
+  }
+
+  #reconcile(): void {
+    const reconcile = this.#function("Reconcile", {
+      function: "reconcile",
+      timeout: WORK_TIMEOUT,
+      memoryMiB: 512,
+    });
+    // It settles requests whose last order was lost, and so publishes lists.
+    grantWriteTree(reconcile);
+    grantVault(reconcile, []);
+    grantDueIndex(reconcile);
+    this.#schedule(reconcile, this.#configuration.schedule.reconcile);
+  }
+
+  #feed(to: MirrorFunction, queue: IQueue, maxConcurrency: number): void {
+    to.grant(["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], [queue.queueArn]);
+    to.function.addEventSource(
+      new SqsEventSource(queue, {
+        batchSize: ORDERS_PER_CALL,
+        reportBatchItemFailures: true,
+        maxConcurrency,
+      }),
+    );
+  }
+
+  /** No retries: a tick that is lost is followed by the next, and one that overlaps finds the lease taken. */
+  #schedule(target: MirrorFunction, expression: string): void {
+    const role = new Role(target, "ScheduleRole", {
+      assumedBy: new ServicePrincipal("scheduler.amazonaws.com"),
+    });
+    role.addToPolicy(
+      new PolicyStatement({ actions: ["lambda:InvokeFunction"], resources: [target.function.functionArn] }),
+    );
+    new CfnSchedule(target, "Schedule", {
+      name: target.function.functionName,
+      scheduleExpression: expression,
+      flexibleTimeWindow: { mode: "OFF" },
+      target: {
+        arn: target.function.functionArn,
+        roleArn: role.roleArn,
+        retryPolicy: { maximumRetryAttempts: 0, maximumEventAgeInSeconds: 60 },
+      },
+    });
+    target.function.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: Duration.seconds(60) });
+  }
+}

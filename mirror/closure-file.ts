@@ -1,0 +1,118 @@
+import { promisify } from "node:util";
+import { zstdCompress, zstdDecompress } from "node:zlib";
+import { z } from "zod";
+import { formatModuleVersion, type ModuleVersion, moduleVersion } from "../gomod/version.ts";
+import type { ErrorClass } from "./errors.ts";
+import { MirrorError } from "./errors.ts";
+import type { RequestKey } from "./orders.ts";
+import type { Vault } from "./ports.ts";
+import type { Extent } from "./records.ts";
+import { closureVaultKey } from "./requests.ts";
+
+/** One version of a closure, and how much of it is needed. */
+export interface Need {
+  readonly version: ModuleVersion;
+  readonly extent: Extent;
+}
+
+/** A version that may be listed as soon as all that its own closure needs is READY. */
+export interface RootClosure {
+  readonly root: ModuleVersion;
+  readonly needs: readonly Need[];
+}
+
+/** Something that was asked for and is not in the closure's files: a wish that upstream cannot fulfil. */
+export interface Unresolved {
+  readonly subject: string;
+  readonly class: ErrorClass;
+  readonly message: string;
+}
+
+/** What a request comes to: written when it is resolved, read when it is settled. */
+export interface ClosureFile {
+  /** Sorted by module and version, each once. */
+  readonly needs: readonly Need[];
+  readonly roots: readonly RootClosure[];
+  readonly unresolved: readonly Unresolved[];
+}
+
+/** Decompressed; a request of 10,000 roots of 1,000 modules each stays below. */
+const LARGEST_CLOSURE = 256 * 1024 * 1024;
+
+const extent = z.enum(["mod", "whole"]);
+const line = z.union([
+  z.strictObject({ module: z.string(), version: z.string(), extent }),
+  z.strictObject({
+    root: z.strictObject({ module: z.string(), version: z.string() }),
+    needs: z.array(z.tuple([z.int(), extent])),
+  }),
+  z.strictObject({
+    unresolved: z.string(),
+    class: z.enum([
+      "transient",
+      "unauthorized",
+      "withheld",
+      "malformed",
+      "absent",
+      "mismatch",
+      "denied",
+      "misuse",
+    ]),
+    message: z.string(),
+  }),
+]);
+
+/** A line of JSON for each need; then for each root, its needs as numbers of those lines; then what is unresolved. */
+export async function writeClosure(vault: Vault, request: RequestKey, closure: ClosureFile): Promise<void> {
+  const numbers = new Map(closure.needs.map((need, number) => [formatModuleVersion(need.version), number]));
+  const lines = [
+    ...closure.needs.map(({ version, extent }) => ({
+      module: version.path,
+      version: version.version,
+      extent,
+    })),
+    ...closure.roots.map(({ root, needs }) => ({
+      root: { module: root.path, version: root.version },
+      needs: needs.map((need) => [numbers.get(formatModuleVersion(need.version)), need.extent]),
+    })),
+    ...closure.unresolved.map(({ subject, ...rest }) => ({ unresolved: subject, ...rest })),
+  ];
+  const text = lines.map((entry) => `${JSON.stringify(entry)}\n`).join("");
+  await vault.put(closureVaultKey(request), await promisify(zstdCompress)(text));
+}
+
+/** @throws MirrorError malformed when the file is missing or damaged: resolving the request again writes it anew. */
+export async function readClosure(vault: Vault, request: RequestKey): Promise<ClosureFile> {
+  const key = closureVaultKey(request);
+  const bytes = await vault.get(key, LARGEST_CLOSURE);
+  if (bytes === undefined)
+    throw new MirrorError("malformed", key, `${key}: not in the vault; hand the request in again`);
+  try {
+    const text = await promisify(zstdDecompress)(bytes, { maxOutputLength: LARGEST_CLOSURE });
+    return parseLines(text.toString("utf8").split("\n").slice(0, -1));
+  } catch (cause) {
+    throw new MirrorError("malformed", key, `${key}: damaged; hand the request in again`, { cause });
+  }
+}
+
+function parseLines(lines: readonly string[]): ClosureFile {
+  const needs: Need[] = [];
+  const roots: RootClosure[] = [];
+  const unresolved: Unresolved[] = [];
+  for (const text of lines) {
+    const entry = line.parse(JSON.parse(text));
+    if ("module" in entry)
+      needs.push({ version: moduleVersion(entry.module, entry.version), extent: entry.extent });
+    else if ("unresolved" in entry)
+      unresolved.push({ subject: entry.unresolved, class: entry.class, message: entry.message });
+    else {
+      const own = entry.needs.map(([number, extent]) => {
+        const need = needs[number];
+        if (need === undefined) throw new Error(`need ${number} is no line of this file`);
+        return { version: need.version, extent };
+      });
+      roots.push({ root: moduleVersion(entry.root.module, entry.root.version), needs: own });
+    }
+  }
+  return { needs, roots, unresolved };
+}

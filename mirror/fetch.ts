@@ -1,0 +1,210 @@
+import { type H1, h1OfGoMod } from "../gomod/dirhash.ts";
+import { parseInfo, printInfo } from "../gomod/info.ts";
+import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
+import type { ProvenRecord } from "../sumdb/client.ts";
+import { type Body, isSpool, type Sha256, sha256Of, sha256Stream, sizeOf } from "./body.ts";
+import type { ChecksumDatabase } from "./checksum-database.ts";
+import { asMirrorError, MirrorError } from "./errors.ts";
+import type { MirrorParts } from "./parts.ts";
+import type { StoredObject } from "./ports.ts";
+import type { Extent, Fetched, VersionRecord } from "./records.ts";
+import { infoKey, modKey, type TreeKey, zipKey } from "./tree-keys.ts";
+
+/** cmd/go's limit of a go.mod file (cmd/go/internal/modfetch/codehost, MaxGoMod). */
+export const LARGEST_GO_MOD = 16 * 1024 * 1024;
+/** An `.info` of ours is far below this. */
+export const LARGEST_INFO = 64 * 1024;
+
+type FetchParts = Pick<MirrorParts, "tree" | "upstream" | "zips" | "databaseFor">;
+
+/** What a version's files must hash to, and where that is known from. */
+interface Expected {
+  readonly modH1: H1 | undefined;
+  readonly zipH1: H1 | undefined;
+  readonly proof: { readonly database: ChecksumDatabase; readonly record: ProvenRecord } | undefined;
+}
+
+/**
+ * Fetches, proves and stores what is wanted of a version and not held, in this order, each create-only:
+ * tiles, lookup, `.mod`, zip, `.info`. Nothing is stored before all of it is proven. A crash anywhere leaves proven
+ * files without a record; the next run finds them equal to what it fetches.
+ * @returns what to add to the record, and the bytes that came from upstream.
+ * @throws MirrorError about `module@version` and the file.
+ */
+export async function fetchVersion(
+  parts: FetchParts,
+  record: VersionRecord,
+): Promise<{ added: Fetched; bytes: number; goMod: Uint8Array | undefined }> {
+  const database = parts.databaseFor(record.path);
+  const fetching = {
+    mod: record.held === "nothing",
+    zip: record.wanted === "whole" && record.held !== "whole",
+  };
+  // allSettled: a spooled zip must be disposed of even when its sibling fails first.
+  const [proof, mod, info, zip] = await Promise.allSettled([
+    // A record that was proven and published before is in the ledger with its hashes.
+    database === undefined || (record.sumdbRecord !== undefined && record.zipH1 !== undefined)
+      ? undefined
+      : database.prove(record).then((proven) => ({ database, record: proven })),
+    fetching.mod ? parts.upstream.mod(record) : undefined,
+    fetching.zip ? parts.upstream.info(record) : undefined,
+    fetching.zip ? fetchZip(parts, record) : undefined,
+  ]);
+  const body = zip.status === "fulfilled" ? zip.value?.body : undefined;
+  try {
+    const expected = expectedHashes(record, settled(proof));
+    const goMod = settled(mod);
+    const checked = settled(zip);
+    const infoBytes = settled(info);
+    const modH1 = goMod === undefined ? undefined : h1OfGoMod(goMod);
+    if (modH1 !== undefined) compare(record, "go.mod", modH1, expected.modH1);
+    if (checked !== undefined) compare(record, "zip", checked.h1, expected.zipH1);
+    const parsedInfo = infoBytes === undefined ? undefined : parseInfoOf(record, infoBytes);
+
+    if (expected.proof !== undefined) await expected.proof.database.publish(record, expected.proof.record);
+    const storedMod = goMod === undefined ? undefined : await storeMod(parts, record, goMod, modH1);
+    const storedZip =
+      checked === undefined ? undefined : await storeZip(parts, record, checked.body, checked.h1);
+    const storedInfo =
+      parsedInfo === undefined
+        ? undefined
+        : await storeInfo(parts, record, new TextEncoder().encode(printInfo(parsedInfo)));
+
+    const held: Extent = fetching.zip || record.held === "whole" ? "whole" : "mod";
+    return {
+      goMod,
+      bytes:
+        (goMod?.byteLength ?? 0) + (infoBytes?.byteLength ?? 0) + (body === undefined ? 0 : sizeOf(body)),
+      added: {
+        held,
+        ...(expected.proof === undefined ? {} : provenFields(expected.proof)),
+        ...(storedMod === undefined ? {} : { modSha256: storedMod.sha256, modSize: storedMod.size }),
+        ...(modH1 === undefined ? {} : { modH1 }),
+        ...(storedZip === undefined || checked === undefined
+          ? {}
+          : { zipSha256: storedZip.sha256, zipSize: storedZip.size, zipH1: checked.h1 }),
+        ...(storedInfo === undefined ? {} : { infoSha256: storedInfo }),
+        ...(parsedInfo?.time === undefined ? {} : { time: parsedInfo.time }),
+      },
+    };
+  } finally {
+    if (body !== undefined && isSpool(body)) await body.dispose();
+  }
+}
+
+async function fetchZip(parts: FetchParts, version: ModuleVersion): Promise<{ body: Body; h1: H1 }> {
+  const body = await parts.upstream.zip(version);
+  try {
+    return { body, h1: (await parts.zips.check(body, version)).h1 };
+  } catch (error) {
+    if (isSpool(body)) await body.dispose();
+    throw asMirrorError(error, `${formatModuleVersion(version)}.zip`);
+  }
+}
+
+function settled<T>(result: PromiseSettledResult<T>): T {
+  if (result.status === "fulfilled") return result.value;
+  throw result.reason;
+}
+
+function provenFields({ database, record }: NonNullable<Expected["proof"]>): Partial<Fetched> {
+  return { sumdbRecord: { database: database.name, id: record.id }, modH1: record.goMod, zipH1: record.zip };
+}
+
+/** From the proven record; where no database covers the path, what was first seen. */
+function expectedHashes(record: VersionRecord, proof: Expected["proof"]): Expected {
+  if (proof === undefined) return { modH1: record.modH1, zipH1: record.zipH1, proof };
+  return { modH1: proof.record.goMod, zipH1: proof.record.zip, proof };
+}
+
+function compare(version: ModuleVersion, file: "go.mod" | "zip", actual: H1, expected: H1 | undefined): void {
+  if (expected === undefined || actual === expected) return;
+  const subject = formatModuleVersion(version);
+  throw new MirrorError(
+    "mismatch",
+    subject,
+    `${subject}: ${file} has ${actual}, but the checksum database (or first sight) says ${expected}; not published`,
+  );
+}
+
+function parseInfoOf(version: ModuleVersion, bytes: Uint8Array): ReturnType<typeof parseInfo> {
+  try {
+    return parseInfo(bytes, version.version);
+  } catch (cause) {
+    const subject = formatModuleVersion(version);
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new MirrorError("malformed", subject, `${subject}: .info: ${reason}`, { cause, evidence: bytes });
+  }
+}
+
+interface Stored {
+  readonly sha256: Sha256;
+  readonly size: number;
+}
+
+async function storeMod(
+  parts: FetchParts,
+  version: ModuleVersion,
+  goMod: Uint8Array,
+  h1: H1 | undefined,
+): Promise<Stored> {
+  const key = modKey(version);
+  const sha256 = sha256Of(goMod);
+  if ((await parts.tree.create(key, goMod, sha256)) === "exists") {
+    const stored = await parts.tree.get(key, LARGEST_GO_MOD);
+    if (stored === undefined) throw vanished(key);
+    if (h1OfGoMod(stored.bytes) !== h1) throw damaged(version, key);
+  }
+  return { sha256, size: goMod.byteLength };
+}
+
+/** Two upstreams may compress differently: where a zip is there with the same h1, it stays, and its SHA-256 counts. */
+async function storeZip(parts: FetchParts, version: ModuleVersion, body: Body, h1: H1): Promise<Stored> {
+  const key = zipKey(version);
+  const sha256 = isSpool(body) ? body.sha256 : sha256Of(body);
+  if ((await parts.tree.create(key, body, sha256)) === "created") return { sha256, size: sizeOf(body) };
+  const stored = await parts.tree.open(key);
+  if (stored === undefined) throw vanished(key);
+  try {
+    const present = await checkStoredZip(parts, stored, version);
+    if (present.h1 !== h1) throw damaged(version, key);
+    return { sha256: present.sha256, size: stored.size };
+  } finally {
+    await stored.close();
+  }
+}
+
+async function checkStoredZip(
+  parts: Pick<MirrorParts, "zips">,
+  stored: StoredObject,
+  version: ModuleVersion,
+): Promise<{ h1: H1; sha256: Sha256 }> {
+  const running = sha256Stream();
+  for await (const chunk of stored.stream()) running.update(chunk);
+  const checked = await parts.zips.checkStored(stored, version);
+  return { h1: checked.h1, sha256: running.digest() };
+}
+
+/** The first one stays: Time and Origin may differ between upstreams, the version cannot. */
+async function storeInfo(parts: FetchParts, version: ModuleVersion, info: Uint8Array): Promise<Sha256> {
+  const key = infoKey(version);
+  const sha256 = sha256Of(info);
+  if ((await parts.tree.create(key, info, sha256)) === "created") return sha256;
+  const stored = await parts.tree.get(key, LARGEST_INFO);
+  if (stored === undefined) throw vanished(key);
+  parseInfoOf(version, stored.bytes);
+  return sha256Of(stored.bytes);
+}
+
+function vanished(key: TreeKey): MirrorError {
+  return new MirrorError("transient", key, `${key}: was there and is gone; try again`);
+}
+
+function damaged(version: ModuleVersion, key: TreeKey): MirrorError {
+  const subject = formatModuleVersion(version);
+  return new MirrorError(
+    "mismatch",
+    subject,
+    `${subject}: the tree's ${key} is not what is proven; run \`modferry verify\`, remove that file and sync again`,
+  );
+}

@@ -1,0 +1,121 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { SumdbClient, type SumdbSource, type TileStore } from "../sumdb/client.ts";
+import type { Verifier } from "../sumdb/note.ts";
+import type { ProvenTile } from "../sumdb/tile.ts";
+import { openTreeHead, type SignedHead } from "../sumdb/tree-head.ts";
+import { sha256Of } from "./body.ts";
+import { MirrorError } from "./errors.ts";
+import type { Ledger, Tree } from "./ports.ts";
+import { supportedKey, treeHeadKey } from "./tree-keys.ts";
+
+/** A signed head has a few hundred bytes; cmd/go accepts 1 MB (modfetch/sumdb.go). */
+const LARGEST_HEAD = 1_000_000;
+/** Adding a head reads and writes a handful of objects; the lease outlives any one of them by far. In ms. */
+const HEAD_LEASE = 60_000;
+const LEASE_POLL = 200;
+
+export interface HeadSeriesParts {
+  readonly verifier: Verifier;
+  readonly source: SumdbSource;
+  readonly store: TileStore;
+  readonly tree: Tree;
+  readonly ledger: Ledger;
+  readonly storeTiles: (tiles: readonly ProvenTile[]) => Promise<void>;
+  readonly now: () => number;
+  readonly owner: string;
+}
+
+/**
+ * The heads that this mirror has ever published of one database, in one line: for each two neighbours the tree holds
+ * the tiles that lead a client from the older to the newer (sumdb/client.ts says which). Workers at once may have
+ * moved from the same head to different ones, so heads are added one at a time, under a lease, each bridged to its
+ * neighbours in the line whatever it was reached from.
+ */
+export class HeadSeries {
+  readonly #parts: HeadSeriesParts;
+
+  constructor(parts: HeadSeriesParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Adds a head whose own edge tiles are stored: bridges first, then the ledger, then `latest`, then `supported`.
+   * A crash leaves tiles or a head that no lookup carries yet. Adding one again changes nothing.
+   */
+  async add(head: SignedHead): Promise<void> {
+    const { ledger, verifier, tree, owner } = this.#parts;
+    const lease = `head#${verifier.name}`;
+    await this.#takeLease(lease);
+    try {
+      const newest = await ledger.readHead(verifier.name);
+      if (newest?.size !== head.size) {
+        const { before, after } = await this.#neighbours(head, newest);
+        if (before !== undefined) await this.#bridge(before, head);
+        if (after !== undefined) await this.#bridge(head, after);
+        await ledger.addHead(verifier.name, head);
+      }
+      await this.#moveTreeHead(head);
+      const empty = new Uint8Array();
+      await tree.create(supportedKey(verifier.name), empty, sha256Of(empty));
+    } finally {
+      await ledger.releaseLease(lease, owner);
+    }
+  }
+
+  async #takeLease(lease: string): Promise<void> {
+    const { ledger, now, owner } = this.#parts;
+    const giveUp = now() + HEAD_LEASE;
+    while (!(await ledger.takeLease(lease, owner, now(), now() + HEAD_LEASE))) {
+      if (now() > giveUp) {
+        throw new MirrorError(
+          "transient",
+          lease,
+          `${lease}: another worker has held this lease for a minute; try again`,
+        );
+      }
+      await sleep(LEASE_POLL);
+    }
+  }
+
+  async #neighbours(
+    head: SignedHead,
+    newest: SignedHead | undefined,
+  ): Promise<{ before: SignedHead | undefined; after: SignedHead | undefined }> {
+    if (newest === undefined || newest.size < head.size) return { before: newest, after: undefined };
+    let before: SignedHead | undefined;
+    for await (const published of this.#parts.ledger.heads(this.#parts.verifier.name)) {
+      if (published.size >= head.size)
+        return { before, after: published.size === head.size ? undefined : published };
+      before = published;
+    }
+    return { before, after: undefined };
+  }
+
+  /** Stores what leads from one head to a newer one. @throws ForkError when the newer does not contain the older. */
+  async #bridge(older: SignedHead, newer: SignedHead): Promise<void> {
+    const { verifier, source, store } = this.#parts;
+    const client = new SumdbClient({
+      name: verifier.name,
+      verifier,
+      store,
+      head: older,
+      source: {
+        latest: async () => newer.note,
+        lookup: (mv) => source.lookup(mv),
+        tile: (tile) => source.tile(tile),
+      },
+    });
+    await this.#parts.storeTiles((await client.advance()).tiles);
+  }
+
+  /** Never back: another worker's newer head stays. */
+  async #moveTreeHead(head: SignedHead): Promise<void> {
+    const { tree, verifier } = this.#parts;
+    const key = treeHeadKey(verifier.name);
+    for (;;) {
+      const current = await tree.get(key, LARGEST_HEAD);
+      if (current !== undefined && openTreeHead(current.bytes, verifier).size >= head.size) return;
+      if ((await tree.replace(key, head.note, current?.etag)) === "replaced") return;
+    }
+  }
+}

@@ -1,0 +1,84 @@
+import { parseVersionList } from "../gomod/list-file.ts";
+import type { ModulePath } from "../gomod/module-path.ts";
+import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
+import { acceptRequest } from "./accept.ts";
+import { asMirrorError } from "./errors.ts";
+import { handIn } from "./inbox.ts";
+import type { MirrorParts } from "./parts.ts";
+import { want } from "./records.ts";
+import { updateRecords } from "./update.ts";
+
+/** The feed that asks `@v/list` of every configured module. */
+export const POLL_FEED = "poll";
+/** New versions of one tick that go into one request, so that its resolution stays one unit of work. */
+const ROOTS_PER_REQUEST = 50;
+/** A tick's lease: longer than a function may run, so that two ticks never overlap. */
+export const TICK_LEASE = 900_000;
+
+/**
+ * One tick of the poll feed: asks each module's `@v/list`, writes a record for each version that is new, hands the new
+ * ones in as roots, each closed alone, and only then moves the watermark. A module that fails is reported and never
+ * holds the others; its versions are found by the next tick. Dying anywhere, or running twice, changes nothing else.
+ * @returns how many versions are new, and the modules that could not be asked.
+ */
+export async function plan(
+  parts: MirrorParts,
+  modules: readonly ModulePath[],
+  owner: string,
+): Promise<{ found: number; failed: { module: ModulePath; message: string }[]; skipped: boolean }> {
+  const now = parts.now();
+  if (!(await parts.ledger.takeLease("plan", owner, now, now + TICK_LEASE)))
+    return { found: 0, failed: [], skipped: true };
+  try {
+    const failed: { module: ModulePath; message: string }[] = [];
+    const found: ModuleVersion[] = [];
+    for (const module of modules) {
+      try {
+        found.push(...(await newVersions(parts, module)));
+      } catch (thrown) {
+        failed.push({ module, message: asMirrorError(thrown, module).message });
+      }
+    }
+    for (let at = 0; at < found.length; at += ROOTS_PER_REQUEST)
+      await order(parts, found.slice(at, at + ROOTS_PER_REQUEST), at);
+    await moveWatermark(parts, now);
+    return { found: found.length, failed, skipped: false };
+  } finally {
+    await parts.ledger.releaseLease("plan", owner);
+  }
+}
+
+async function newVersions(parts: MirrorParts, module: ModulePath): Promise<ModuleVersion[]> {
+  const listed = parseVersionList(await parts.upstream.list(module)).versions.map((version) => ({
+    path: module,
+    version,
+  }));
+  const records = await parts.ledger.read(listed);
+  // Known and not listed yet: perhaps only a graph's `.mod` so far, or a tick died between its record and its request.
+  return listed.filter((_, at) => records[at]?.wanted !== "whole");
+}
+
+async function order(parts: MirrorParts, roots: readonly ModuleVersion[], batch: number): Promise<void> {
+  const request = await handIn({ vault: parts.vault, now: () => parts.now() + batch }, POLL_FEED, {
+    format: 1,
+    tier: "tidy",
+    files: {},
+    exact: [],
+    wishes: roots.map(formatModuleVersion),
+    together: false,
+  });
+  await acceptRequest(parts, request);
+  // Last: a record that says `whole` is what keeps the next tick from handing it in again.
+  await updateRecords(parts.ledger, roots, (record, version) =>
+    want(record, version, "whole", POLL_FEED, parts.now(), parts.databaseFor(version.path) !== undefined),
+  );
+}
+
+async function moveWatermark(parts: MirrorParts, now: number): Promise<void> {
+  const current = await parts.ledger.readWatermark(POLL_FEED);
+  await parts.ledger.moveWatermark({
+    feed: POLL_FEED,
+    timestamp: new Date(now).toISOString(),
+    revision: current?.revision ?? 0,
+  });
+}

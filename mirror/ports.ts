@@ -1,0 +1,169 @@
+import type { ModulePath } from "../gomod/module-path.ts";
+import type { ModuleVersion } from "../gomod/version.ts";
+import type { CheckedZip } from "../gomod/zip-check.ts";
+import type { SumdbSource } from "../sumdb/client.ts";
+import type { SignedHead } from "../sumdb/tree-head.ts";
+import type { Body, Sha256 } from "./body.ts";
+import type { Order, QueueName, RequestKey } from "./orders.ts";
+import type { VersionRecord } from "./records.ts";
+import type { RequestRecord } from "./requests.ts";
+import type { TreeKey } from "./tree-keys.ts";
+
+/** What a store says of an object that it holds. */
+export interface StoredObject {
+  readonly size: number;
+  /** Strong: two different contents never share it. Opaque; quotes are the server's business. */
+  readonly etag: string;
+  /** Reads `length` bytes at `offset`; fewer only at the end. A ZipSource is one of these. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+  /** The whole content, or bytes `start` to `end` (both inclusive) of it. */
+  stream(range?: { readonly start: number; readonly end: number }): AsyncIterable<Uint8Array>;
+  /** Gives back what the object holds open; safe to call twice. */
+  close(): Promise<void>;
+}
+
+/**
+ * Where clients read. Every write is conditional: a tree never changes what it has served. All methods throw
+ * MirrorError transient when the store does not answer or the outcome is unknown; calling again is then safe.
+ */
+export interface Tree {
+  /**
+   * Stores `body` under `key` unless the key is there: of two calls at once one wins, a reader sees all of it or
+   * nothing, and it is durable on return. A crash leaves all or nothing under the key, at most a stray temporary
+   * file elsewhere.
+   * @param sha256 of the body; the store refuses other bytes with MirrorError transient (damaged on the way).
+   */
+  create(key: TreeKey, body: Body, sha256: Sha256): Promise<"created" | "exists">;
+  /**
+   * Replaces a mutable object (list, @latest, the tree head) if it still is what was read.
+   * @param previous the ETag that was read; undefined when there was no such object.
+   * @returns `changed` when another writer was first: read again and start over.
+   */
+  replace(key: TreeKey, bytes: Uint8Array, previous: string | undefined): Promise<"replaced" | "changed">;
+  /** The whole of a small object; undefined when there is none. Throws MirrorError malformed above `limit` bytes. */
+  get(
+    key: TreeKey,
+    limit: number,
+  ): Promise<{ readonly bytes: Uint8Array; readonly etag: string } | undefined>;
+  /** An object to be read in parts; undefined when there is none. */
+  open(key: TreeKey): Promise<StoredObject | undefined>;
+  /** Every key with its size, in no promised order; what is written meanwhile may or may not appear. */
+  keys(): AsyncIterable<{ readonly key: string; readonly size: number }>;
+  /** A URL that lets a client read this object for `seconds`; undefined where the tree has no such thing. */
+  link(key: TreeKey, seconds: number): Promise<string | undefined>;
+}
+
+/** The mirror's own storage, never served. Keys are made by `mirror/` alone (vault-keys.ts). */
+export interface Vault {
+  /** Stores or overwrites; durable on return, all or nothing for readers. */
+  put(key: string, bytes: Uint8Array): Promise<void>;
+  /** undefined when there is none. Throws MirrorError malformed above `limit` bytes. */
+  get(key: string, limit: number): Promise<Uint8Array | undefined>;
+  /** Keys below a prefix that ends in `/`, sorted by bytes. */
+  keys(prefix: string): AsyncIterable<string>;
+}
+
+/** One line of the journal: what a mirror downstream, or a snapshot, has to know. */
+export interface JournalEntry {
+  readonly event: "held" | "listed";
+  readonly version: ModuleVersion;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+}
+
+/** A conditional write: stored with `revision + 1` only if the ledger still holds `record.revision`. */
+export interface RecordChange {
+  readonly record: VersionRecord;
+  /** Written in the same transaction. */
+  readonly journal?: JournalEntry;
+}
+
+/** A feed's watermark: moved only after all up to it is durably recorded. */
+export interface Watermark {
+  readonly feed: string;
+  /** The feed's own stamp, verbatim. */
+  readonly timestamp: string;
+  readonly cursor?: string;
+  /** 0 is a watermark that was never stored. */
+  readonly revision: number;
+}
+
+/**
+ * Records and watermarks. Reads of keys are strongly consistent; `due…` may lag (an index) and may name what is no
+ * longer due: the caller reads the record again. All methods throw MirrorError transient when the outcome is unknown.
+ */
+export interface Ledger {
+  /** In the order asked; undefined where there is none. Any number of keys. */
+  read(versions: readonly ModuleVersion[]): Promise<(VersionRecord | undefined)[]>;
+  /** All records of one module, in no promised order. */
+  readModule(path: ModulePath): Promise<VersionRecord[]>;
+  /**
+   * Each change is atomic with its journal line, and independent of the others: a crash leaves each done or not.
+   * Durable on return.
+   * @returns one per change, in order: what is stored now, with its new revision, or `changed` when another
+   * writer was first: read again and decide anew.
+   */
+  write(changes: readonly RecordChange[]): Promise<(VersionRecord | "changed")[]>;
+  /** Every record; for verify. In no promised order. */
+  records(): AsyncIterable<VersionRecord>;
+  /** Records whose `due` is at or before `before`, soonest first as far as the index goes, at most `limit`. */
+  due(before: number, limit: number): Promise<VersionRecord[]>;
+
+  readRequest(key: RequestKey): Promise<RequestRecord | undefined>;
+  /** As `write`: only if the stored revision is the one in `record`. */
+  writeRequest(record: RequestRecord): Promise<RequestRecord | "changed">;
+  /** Requests whose `due` is at or before `before`, at most `limit`. */
+  dueRequests(before: number, limit: number): Promise<RequestRecord[]>;
+  /** Notes that a request waits for these orders; idempotent. */
+  openOrders(request: RequestKey, numbers: readonly number[]): Promise<void>;
+  /** Strikes an order off; idempotent. @returns how many are still open, at least whether it is zero. */
+  closeOrder(request: RequestKey, number: number): Promise<{ readonly open: number }>;
+
+  /** The newest head that we published of a checksum database. */
+  readHead(database: string): Promise<SignedHead | undefined>;
+  /** Adds a published head; idempotent; heads are never removed. */
+  addHead(database: string, head: SignedHead): Promise<void>;
+  /** Every head that we ever published of it, by growing size. */
+  heads(database: string): AsyncIterable<SignedHead>;
+
+  readWatermark(feed: string): Promise<Watermark | undefined>;
+  /** As `write`. */
+  moveWatermark(watermark: Watermark): Promise<Watermark | "changed">;
+
+  /** Takes or renews a lease until `until` (ms since the epoch) if it is free, run out at `now`, or ours. */
+  takeLease(name: string, owner: string, now: number, until: number): Promise<boolean>;
+  /** Gives it back if it is ours. */
+  releaseLease(name: string, owner: string): Promise<void>;
+}
+
+/** Sends orders; at least once, in no promised order. Durable on return in the cloud; in memory when embedded. */
+export interface Queue {
+  send(queue: QueueName, orders: readonly Order[]): Promise<void>;
+}
+
+/**
+ * A GOPROXY that we fetch from. Hostile: replies are bounded in size and time but otherwise raw. Throws MirrorError:
+ * absent (404, 410), withheld (403, 451, 400 while the upstream's probe passes), unauthorized (401, or 403 on the
+ * probe), transient (after its retries), malformed (too large, cut, or not what the path must give).
+ */
+export interface Upstream {
+  /** For messages: scheme, host and path, without user-info. */
+  readonly name: string;
+  list(path: ModulePath): Promise<Uint8Array>;
+  latest(path: ModulePath): Promise<Uint8Array>;
+  info(version: ModuleVersion): Promise<Uint8Array>;
+  mod(version: ModuleVersion): Promise<Uint8Array>;
+  /** In memory up to SPOOL_LIMIT, else spooled: the caller disposes of it. */
+  zip(version: ModuleVersion): Promise<Body>;
+  /** The checksum database through this upstream's `/sumdb/<name>/`. */
+  sumdb(database: string): SumdbSource;
+}
+
+/** Computes h1 and checks a zip, perhaps on another thread; see gomod/zip-check.ts for what it throws. */
+export interface ZipChecker {
+  check(body: Body, version: ModuleVersion): Promise<CheckedZip>;
+  checkStored(stored: StoredObject, version: ModuleVersion): Promise<CheckedZip>;
+}
+
+/** Milliseconds since the epoch. */
+export type Clock = () => number;

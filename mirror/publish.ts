@@ -1,0 +1,99 @@
+import { parseVersionList, printVersionList } from "../gomod/list-file.ts";
+import type { ModulePath } from "../gomod/module-path.ts";
+import { isPseudoVersion } from "../gomod/pseudo-version.ts";
+import { formatModuleVersion, type Version } from "../gomod/version.ts";
+import { MirrorError } from "./errors.ts";
+import { LARGEST_INFO } from "./fetch.ts";
+import { preferLatest } from "./latest.ts";
+import type { MirrorParts } from "./parts.ts";
+import type { JournalEntry } from "./ports.ts";
+import { infoKey, latestKey, listKey } from "./tree-keys.ts";
+
+/** A module has some thousands of versions at most; a list of ours is refused above this. */
+export const LARGEST_LIST = 16 * 1024 * 1024;
+
+type PublishParts = Pick<MirrorParts, "tree" | "ledger" | "now" | "report">;
+
+/**
+ * Makes sure that a held module has a list, if an empty one: a 404 there would stop the client's fall-back to
+ * `@latest` at a static tree (facts: go-client).
+ */
+export async function ensureList(parts: Pick<MirrorParts, "tree">, path: ModulePath): Promise<void> {
+  // `changed` means that someone else was first, which is as good.
+  if ((await parts.tree.get(listKey(path), LARGEST_LIST)) === undefined) {
+    await parts.tree.replace(listKey(path), new Uint8Array(), undefined);
+  }
+}
+
+/**
+ * Adds versions to `@v/list` and `@latest`, then notes them as listed in ledger and journal. The caller has seen
+ * that each is whole and its closure READY. A crash in between leaves them listed in the tree but not in the ledger;
+ * settling the request again adds nothing to the tree and notes them.
+ */
+export async function publish(parts: PublishParts, path: ModulePath, add: readonly Version[]): Promise<void> {
+  await extendList(parts, path, add);
+  await moveLatest(parts, path, add);
+  await noteListed(parts, path, add);
+}
+
+async function extendList(parts: PublishParts, path: ModulePath, add: readonly Version[]): Promise<void> {
+  const key = listKey(path);
+  for (;;) {
+    const current = await parts.tree.get(key, LARGEST_LIST);
+    const versions = new Set<Version>(current === undefined ? [] : parseVersionList(current.bytes).versions);
+    const before = versions.size;
+    for (const version of add) if (!isPseudoVersion(version)) versions.add(version);
+    if (current !== undefined && versions.size === before) return;
+    const bytes = new TextEncoder().encode(printVersionList([...versions]));
+    if ((await parts.tree.replace(key, bytes, current?.etag)) === "replaced") return;
+  }
+}
+
+/** `@latest` is the `.info` of the best listed version; it only moves up. */
+async function moveLatest(parts: PublishParts, path: ModulePath, add: readonly Version[]): Promise<void> {
+  const key = latestKey(path);
+  for (;;) {
+    const current = await parts.tree.get(key, LARGEST_INFO);
+    const listed = (await parts.ledger.readModule(path))
+      .filter((record) => record.listed)
+      .map((record) => record.version);
+    const best = [...listed, ...add].reduce((a, b) => (preferLatest(a, b) >= 0 ? a : b));
+    const info = await parts.tree.get(infoKey({ path, version: best }), LARGEST_INFO);
+    if (info === undefined) {
+      const subject = formatModuleVersion({ path, version: best });
+      throw new MirrorError(
+        "transient",
+        subject,
+        `${subject}: .info is not in the tree; run \`modferry verify\``,
+      );
+    }
+    if (current !== undefined && Buffer.from(current.bytes).equals(info.bytes)) return;
+    if ((await parts.tree.replace(key, info.bytes, current?.etag)) === "replaced") return;
+  }
+}
+
+async function noteListed(parts: PublishParts, path: ModulePath, add: readonly Version[]): Promise<void> {
+  let open = [...add];
+  while (open.length > 0) {
+    const records = (await parts.ledger.read(open.map((version) => ({ path, version })))).filter(
+      (record) => record !== undefined && !record.listed,
+    );
+    const changes = records.flatMap((record) => {
+      if (record === undefined) return [];
+      const journal: JournalEntry = {
+        event: "listed",
+        version: { path, version: record.version },
+        at: parts.now(),
+      };
+      return [{ record: { ...record, listed: true }, journal }];
+    });
+    const written = await parts.ledger.write(changes);
+    open = [];
+    written.forEach((result, at) => {
+      const version = changes[at]?.record.version;
+      if (version === undefined) return;
+      if (result === "changed") open.push(version);
+      else parts.report({ event: "listed", version: { path, version } });
+    });
+  }
+}

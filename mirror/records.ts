@@ -1,0 +1,180 @@
+import type { H1 } from "../gomod/dirhash.ts";
+import type { ModulePath } from "../gomod/module-path.ts";
+import type { ModuleVersion, Version } from "../gomod/version.ts";
+import type { Sha256 } from "./body.ts";
+import type { ErrorClass } from "./errors.ts";
+
+/** Which files of a version: its `.mod`, or `.info`, `.mod` and `.zip`. */
+export type Extent = "mod" | "whole";
+
+/** The states of docs/architecture.md that this engine uses so far; the others come with policy and collection. */
+export type State = "PENDING" | "READY" | "FAILED" | "BROKEN" | "WITHHELD" | "GONE" | "CONFLICT";
+
+/**
+ * What the ledger knows of one module version; an item stays below 1 KB. Times are milliseconds since the
+ * epoch, but for `time`, which is upstream's own text.
+ */
+export interface VersionRecord {
+  readonly path: ModulePath;
+  readonly version: Version;
+  /** Counts the writes of this record; 0 is a record that was never stored. Every write names the one it read. */
+  readonly revision: number;
+  readonly state: State;
+  /** Only ever grows. */
+  readonly wanted: Extent;
+  readonly held: Extent | "nothing";
+  readonly wantedAt: number;
+  readonly firstSeen: number;
+  /** One request or subscription that wanted it, as an example for people. */
+  readonly wish: string;
+  /** Whether `@v/list` and `@latest` may name it: it is whole and its own closure is READY. */
+  readonly listed: boolean;
+  readonly modH1?: H1;
+  readonly zipH1?: H1;
+  readonly modSha256?: Sha256;
+  readonly zipSha256?: Sha256;
+  readonly infoSha256?: Sha256;
+  readonly modSize?: number;
+  readonly zipSize?: number;
+  /** `.info`'s Time, verbatim. */
+  readonly time?: string;
+  /** Its record in the checksum database; absent where no database covers the path. */
+  readonly sumdbRecord?: { readonly database: string; readonly id: number };
+  /** Failed attempts since the record last became READY. */
+  readonly attempts: number;
+  /** When the first of these attempts failed. */
+  readonly failingSince?: number;
+  readonly lastError?: { readonly class: ErrorClass; readonly message: string };
+  /** When it is next worth a try; absent where there is nothing to do. The ledger's `due` index is over this. */
+  readonly due?: number;
+}
+
+/** An order is taken for lost, and its versions are due again, after this long: twice a unit of work's 300 s. */
+export const ORDER_LOST_AFTER = 600_000;
+/** FAILED becomes BROKEN after this many attempts … */
+export const BROKEN_AFTER_ATTEMPTS = 8;
+/** … once they span this long. */
+export const BROKEN_AFTER = 48 * 3_600_000;
+/** The first wait after a failed unit of work; it doubles with each attempt. */
+export const FIRST_WAIT = 60_000;
+/** No wait is longer: 30 days. */
+export const LONGEST_WAIT = 30 * 86_400_000;
+/** An error's text in the ledger: its first 200 bytes. */
+export const ERROR_BYTES = 200;
+
+/** Whether `held` covers what is wanted. */
+export function covers(held: Extent | "nothing", wanted: Extent): boolean {
+  return held === "whole" || held === wanted;
+}
+
+/**
+ * The record after someone wants `wanted` of it: new, widened, or asked again at once where it had failed.
+ * @param provable whether a checksum database covers the path.
+ * @returns the same object where nothing changes, so that nothing is written.
+ */
+export function want(
+  record: VersionRecord | undefined,
+  version: ModuleVersion,
+  wanted: Extent,
+  wish: string,
+  now: number,
+  provable: boolean,
+): VersionRecord {
+  if (record === undefined) {
+    return {
+      path: version.path,
+      version: version.version,
+      revision: 0,
+      state: "PENDING",
+      wanted,
+      held: "nothing",
+      wantedAt: now,
+      firstSeen: now,
+      wish,
+      listed: false,
+      attempts: 0,
+      due: now + ORDER_LOST_AFTER,
+    };
+  }
+  const wider = record.wanted === "whole" ? "whole" : wanted;
+  // Where a database proves every byte, asking again can only heal; without one, two sights differ and a person decides.
+  if (record.state === "CONFLICT" && !provable)
+    return wider === record.wanted ? record : { ...record, wanted: wider };
+  if (covers(record.held, wider) && record.state === "READY" && wider === record.wanted) return record;
+  if (record.state === "PENDING" && wider === record.wanted) return record;
+  return { ...record, state: "PENDING", wanted: wider, wantedAt: now, due: now + ORDER_LOST_AFTER };
+}
+
+/** What one fetch added to a record. */
+export type Fetched = Pick<VersionRecord, "held"> &
+  Partial<
+    Pick<
+      VersionRecord,
+      | "modH1"
+      | "zipH1"
+      | "modSha256"
+      | "zipSha256"
+      | "infoSha256"
+      | "modSize"
+      | "zipSize"
+      | "time"
+      | "sumdbRecord"
+    >
+  >;
+
+/** The record once its files are stored: READY where that covers what is wanted, else still PENDING. */
+export function fetched(record: VersionRecord, added: Fetched): VersionRecord {
+  const { lastError: _error, failingSince: _since, due, ...rest } = record;
+  const done = covers(added.held, record.wanted);
+  return {
+    ...rest,
+    ...added,
+    state: done ? "READY" : "PENDING",
+    attempts: 0,
+    ...(done || due === undefined ? {} : { due }),
+  };
+}
+
+/** The record after a unit of work failed for good or for now; `now` in ms since the epoch. */
+export function failed(
+  record: VersionRecord,
+  error: { readonly class: ErrorClass; readonly message: string; readonly retryAfter?: number | undefined },
+  now: number,
+): VersionRecord {
+  const attempts = record.attempts + 1;
+  const failingSince = record.failingSince ?? now;
+  const state = stateAfter(error.class, attempts, now - failingSince);
+  const wait = Math.max(error.retryAfter ?? 0, Math.min(FIRST_WAIT * 2 ** (attempts - 1), LONGEST_WAIT));
+  const { due: _due, ...rest } = record;
+  return {
+    ...rest,
+    state,
+    attempts,
+    failingSince,
+    lastError: { class: error.class, message: firstBytes(error.message, ERROR_BYTES) },
+    ...(state === "CONFLICT" ? {} : { due: now + wait }),
+  };
+}
+
+function stateAfter(errorClass: ErrorClass, attempts: number, failingFor: number): State {
+  switch (errorClass) {
+    case "absent":
+      return "GONE";
+    case "withheld":
+      return "WITHHELD";
+    case "mismatch":
+      return "CONFLICT";
+    default:
+      return attempts >= BROKEN_AFTER_ATTEMPTS && failingFor >= BROKEN_AFTER ? "BROKEN" : "FAILED";
+  }
+}
+
+/** The longest prefix of `text` that takes at most `limit` bytes of UTF-8, without cutting a character. */
+function firstBytes(text: string, limit: number): string {
+  const bytes = Buffer.from(text, "utf8");
+  if (bytes.length <= limit) return text;
+  return bytes
+    .subarray(0, limit)
+    .toString("utf8")
+    .replace(/\uFFFD+$/, "");
+}

@@ -1,0 +1,99 @@
+import { z } from "zod";
+import { misuse } from "./errors.ts";
+import { type RequestKey, requestName, requestTime } from "./orders.ts";
+
+/** For which go commands a request must work offline (docs/architecture.md, Words). */
+export const tier = z.enum(["build", "tidy"]);
+export type Tier = z.infer<typeof tier>;
+
+/** One go.mod, go.work or go.sum is at most this large: cmd/go's own limit of a go.mod (modfetch, codehost.MaxGoMod). */
+const LARGEST_FILE = 16 * 1024 * 1024;
+/** As many wishes and files as one request may hold. */
+const MOST_WISHES = 10_000;
+const MOST_FILES = 1_000;
+
+const shape = z.strictObject({
+  format: z.literal(1),
+  tier,
+  /**
+   * Main modules by file name as their author has them: `go.mod`, `go.sum`, `go.work`, `sub/go.mod`. Files of one
+   * folder belong together; with a go.work, its `use` lines name the others.
+   */
+  files: z
+    .record(z.string().min(1).max(512), z.string().max(LARGEST_FILE))
+    .refine((files) => Object.keys(files).length <= MOST_FILES, `more than ${MOST_FILES} files`),
+  /** `module@version`, each wanted whole as it stands, without a graph: a build list that go has printed. */
+  exact: z.array(z.string().min(3).max(2400)).max(MOST_WISHES),
+  /** `module@version` or `module@latest`, each a root. */
+  wishes: z.array(z.string().min(3).max(2400)).max(MOST_WISHES),
+  /** Whether the wishes are also closed all together, or (a feed's new versions) each alone only. */
+  together: z.boolean(),
+});
+
+/** What a user hands in, as it lies in the vault's inbox: one object with all files of the request. */
+export type RequestBody = z.infer<typeof shape>;
+
+/** The largest request object that is read. */
+export const LARGEST_REQUEST = 64 * 1024 * 1024;
+
+/** @throws MirrorError misuse naming the field; attacker-controlled bytes. */
+export function parseRequestBody(bytes: Uint8Array): RequestBody {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw misuse(
+      "request",
+      "request: not a JSON object in UTF-8; write one with `modferry sync` or see docs/architecture.md",
+      cause,
+    );
+  }
+  const parsed = shape.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const field = issue === undefined || issue.path.length === 0 ? "request" : issue.path.join(".");
+  throw misuse(field, `request: ${field}: ${issue?.message ?? "not understood"}`);
+}
+
+export function printRequestBody(body: RequestBody): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(body));
+}
+
+/** OPEN: to be resolved; RESOLVED: its orders are out; then DONE, or INCOMPLETE with what is missing; REFUSED: misuse. */
+export type RequestState = "OPEN" | "RESOLVED" | "DONE" | "INCOMPLETE" | "REFUSED";
+
+/** The ledger's item of a request; below 1 KB. */
+export interface RequestRecord extends RequestKey {
+  readonly revision: number;
+  readonly state: RequestState;
+  readonly tier: Tier;
+  /** Versions in its closure, and those of them not READY when it was last settled. */
+  readonly total: number;
+  readonly missing: number;
+  /** Why it was refused, or what stopped the last try: 200 bytes. */
+  readonly error?: string;
+  readonly due?: number;
+}
+
+const inboxKey = /^inbox\/requests\/([^/]+)\/([^/]+)\.json$/;
+
+/** Where a request is handed in: the only prefix of the vault that triggers. */
+export function requestInboxKey(request: RequestKey): string {
+  return `inbox/requests/${request.name}/${request.time}.json`;
+}
+
+/** @returns undefined when `key` is not one of requestInboxKey's. Attacker-controlled. */
+export function parseRequestInboxKey(key: string): RequestKey | undefined {
+  const [, name, time] = inboxKey.exec(key) ?? [];
+  const parsed = z.object({ name: requestName, time: requestTime }).safeParse({ name, time });
+  return parsed.success ? parsed.data : undefined;
+}
+
+export function closureVaultKey(request: RequestKey): string {
+  return `requests/${request.name}/${request.time}/closure.ndjson.zst`;
+}
+
+/** A request's time: UTC, `YYYYMMDDTHHMMSSmmmZ`. */
+export function requestTimeOf(now: number): string {
+  return new Date(now).toISOString().replace(/[-:.]/g, "");
+}

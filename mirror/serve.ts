@@ -1,0 +1,183 @@
+import type { ModulePath } from "../gomod/module-path.ts";
+import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
+import { FULL_WIDTH } from "../sumdb/tile.ts";
+import type { MirrorParts } from "./parts.ts";
+import type { StoredObject } from "./ports.ts";
+import type { VersionRecord } from "./records.ts";
+import { parseTreeKey, type TreeEntry } from "./tree-keys.ts";
+
+export type ServeParts = Pick<MirrorParts, "tree" | "ledger" | "now">;
+
+/** What to answer; the caller turns it into its server's own reply and closes `object`. */
+export type Answer =
+  | {
+      readonly kind: "object";
+      readonly object: StoredObject;
+      readonly type: string;
+      readonly cacheControl: string;
+    }
+  | { readonly kind: "redirect"; readonly location: string }
+  | {
+      readonly kind: "text";
+      readonly status: 200 | 403 | 404 | 503;
+      readonly text: string;
+      /** Seconds. */
+      readonly retryAfter?: number;
+    };
+
+/** A presigned URL lives this long, in seconds: a client follows it at once, a large zip takes minutes. */
+const LINK_SECONDS = 300;
+/** Answers to these never change. */
+export const IMMUTABLE = "public, max-age=31536000, immutable";
+/** Lists move; clients and caches may lag this long, in seconds at most. */
+export const MOVING = "public, max-age=60";
+/** How long a client may wait for what is being fetched. */
+const RETRY_AFTER = 30;
+
+/**
+ * Answers one GOPROXY or checksum database request.
+ * @param path the URL's path below the endpoint, percent-decoded once, without leading slash. Attacker-controlled.
+ * @param inline the most bytes that the caller can send itself; larger objects are redirected where the tree has links.
+ * @throws MirrorError transient when tree or ledger do not answer: a 503, never a 404.
+ */
+export async function answer(parts: ServeParts, path: string, inline: number): Promise<Answer> {
+  if (path === "-/healthz") return { kind: "text", status: 200, text: "ok\n" };
+  const entry = parseTreeKey(path);
+  if (entry === undefined) return notFound(explainPath(path));
+  const object = await parts.tree.open(entry.key);
+  if (object === undefined) return await explainMissing(parts, entry);
+  // Every zip by a link, so that none passes through a gateway that would mangle or refuse it.
+  if (entry.kind === "zip" || object.size > inline) {
+    const location = await parts.tree.link(entry.key, LINK_SECONDS);
+    if (location !== undefined) {
+      await object.close();
+      return { kind: "redirect", location };
+    }
+  }
+  return { kind: "object", object, type: CONTENT_TYPES[entry.kind], cacheControl: cacheControlOf(entry) };
+}
+
+const CONTENT_TYPES: Record<TreeEntry["kind"], string> = {
+  info: "application/json",
+  latest: "application/json",
+  mod: "text/plain; charset=utf-8",
+  zip: "application/zip",
+  list: "text/plain; charset=utf-8",
+  supported: "text/plain; charset=utf-8",
+  treeHead: "text/plain; charset=utf-8",
+  lookup: "text/plain; charset=utf-8",
+  tile: "application/octet-stream",
+};
+
+/** How long a served key may be cached: for good, or where it moves for a minute. */
+export function cacheControlOf(entry: TreeEntry): string {
+  return entry.kind === "list" || entry.kind === "latest" || entry.kind === "treeHead" ? MOVING : IMMUTABLE;
+}
+
+async function explainMissing(parts: ServeParts, entry: TreeEntry): Promise<Answer> {
+  switch (entry.kind) {
+    case "list":
+      return await missingList(parts, entry.path);
+    case "latest":
+      return notFound(`${entry.path}: this mirror lists no version of it`);
+    case "info":
+    case "mod":
+    case "zip":
+      return await missingFile(parts, entry.kind, entry.version);
+    case "lookup":
+      return await missingLookup(parts, entry.database, entry.version);
+    case "tile":
+      return await missingTile(parts, entry.database, entry.tile);
+    case "supported":
+    case "treeHead":
+      return notFound(`${entry.database}: this mirror holds nothing of that checksum database`);
+  }
+}
+
+async function missingList(parts: ServeParts, path: ModulePath): Promise<Answer> {
+  const records = await parts.ledger.readModule(path);
+  if (records.length === 0) return notFound(`${path}: this mirror does not know that module`);
+  return { kind: "text", status: 200, text: "" };
+}
+
+async function missingFile(
+  parts: ServeParts,
+  file: "info" | "mod" | "zip",
+  version: ModuleVersion,
+): Promise<Answer> {
+  const [record] = await parts.ledger.read([version]);
+  const subject = formatModuleVersion(version);
+  if (record === undefined) {
+    return notFound(`${subject}: not in this mirror; ask its operator to sync it (modferry sync ${subject})`);
+  }
+  if (file !== "mod" && record.wanted === "mod") {
+    return notFound(`${subject}: this mirror holds only its go.mod; ask its operator to sync ${subject}`);
+  }
+  return missingKnown(parts, file, subject, record);
+}
+
+function missingKnown(parts: ServeParts, file: string, subject: string, record: VersionRecord): Answer {
+  const reason = record.lastError === undefined ? "" : `: ${oneLine(record.lastError.message)}`;
+  switch (record.state) {
+    case "GONE":
+    case "WITHHELD":
+      return notFound(`${subject}: ${record.state}${reason}`);
+    case "CONFLICT":
+      return {
+        kind: "text",
+        status: 403,
+        text: `${subject}: CONFLICT: its bytes are not what the checksum database says; not served${reason}\n`,
+      };
+    default: {
+      const wait = Math.max(1, Math.ceil(((record.due ?? 0) - parts.now()) / 1000));
+      const retryAfter = record.state === "PENDING" ? RETRY_AFTER : wait;
+      return {
+        kind: "text",
+        status: 503,
+        text: `${subject}: .${file} is ${record.state}${reason}\n`,
+        retryAfter,
+      };
+    }
+  }
+}
+
+async function missingLookup(parts: ServeParts, database: string, version: ModuleVersion): Promise<Answer> {
+  const [record] = await parts.ledger.read([version]);
+  const subject = formatModuleVersion(version);
+  if (record === undefined || record.state === "GONE" || record.state === "WITHHELD") {
+    return notFound(`${subject}: this mirror has no record of it from ${database}`);
+  }
+  return missingKnown(parts, "mod", subject, record);
+}
+
+async function missingTile(
+  parts: ServeParts,
+  database: string,
+  tile: { level: number; index: number; width: number },
+): Promise<Answer> {
+  const head = await parts.ledger.readHead(database);
+  const size = head?.size ?? 0;
+  const end = (tile.index * FULL_WIDTH + tile.width) * FULL_WIDTH ** tile.level;
+  if (end > size) {
+    return notFound(
+      `${database}: this mirror stands at tree size ${size}, the tile reaches ${end}: the client has seen a newer head ` +
+        "elsewhere; sync the mirror, or remove the client's GOPATH/pkg/sumdb",
+    );
+  }
+  return notFound(`${database}: this mirror does not hold that tile; sync what is asked for`);
+}
+
+function notFound(text: string): Answer {
+  return { kind: "text", status: 404, text: `not found: ${oneLine(text)}\n` };
+}
+
+/** go shows text without control characters only, and one line is what a person reads (facts: go-client). */
+function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\s]+/gu, " ").slice(0, 500);
+}
+
+function explainPath(path: string): string {
+  return /\/@v\/[^/]+\.info$/.test(path)
+    ? "this mirror answers for canonical versions only, not for branches or commits"
+    : "not a path of the GOPROXY protocol";
+}

@@ -1,0 +1,73 @@
+import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
+import { MirrorError } from "./errors.ts";
+import type { RequestKey } from "./orders.ts";
+import type { JournalEntry, Ledger, RecordChange } from "./ports.ts";
+import type { VersionRecord } from "./records.ts";
+import type { RequestRecord } from "./requests.ts";
+
+/** Two workers seldom meet at a record; more than this many lost races in a row are a fault of ours. */
+const MOST_RACES = 50;
+
+/** What to store for what is stored now; the same object, or undefined, to leave it. */
+export type Decide = (record: VersionRecord | undefined, version: ModuleVersion) => VersionRecord | undefined;
+
+/**
+ * Reads records, decides, and writes, anew for those where another writer was first.
+ * @returns what is stored afterwards, in the order asked; undefined where there is no record.
+ */
+export async function updateRecords(
+  ledger: Ledger,
+  versions: readonly ModuleVersion[],
+  decide: Decide,
+  journal?: (record: VersionRecord) => JournalEntry | undefined,
+): Promise<(VersionRecord | undefined)[]> {
+  const results = new Array<VersionRecord | undefined>(versions.length).fill(undefined);
+  let open = versions.map((_, at) => at);
+  for (let race = 0; open.length > 0; race++) {
+    const asked = open.map((at) => versions[at]).filter((version) => version !== undefined);
+    if (race === MOST_RACES) throw contended(formatModuleVersion(asked[0] as ModuleVersion));
+    const current = await ledger.read(asked);
+    const changes: RecordChange[] = [];
+    const changing: number[] = [];
+    open.forEach((at, i) => {
+      const next = decide(current[i], asked[i] as ModuleVersion);
+      results[at] = current[i];
+      if (next === undefined || next === current[i]) return;
+      const line = journal?.(next);
+      changes.push(line === undefined ? { record: next } : { record: next, journal: line });
+      changing.push(at);
+    });
+    const written = changes.length === 0 ? [] : await ledger.write(changes);
+    open = [];
+    written.forEach((result, i) => {
+      const at = changing[i] as number;
+      if (result === "changed") open.push(at);
+      else results[at] = result;
+    });
+  }
+  return results;
+}
+
+/** As updateRecords, for a request's item. */
+export async function updateRequest(
+  ledger: Ledger,
+  key: RequestKey,
+  decide: (record: RequestRecord | undefined) => RequestRecord | undefined,
+): Promise<RequestRecord | undefined> {
+  for (let race = 0; race < MOST_RACES; race++) {
+    const current = await ledger.readRequest(key);
+    const next = decide(current);
+    if (next === undefined || next === current) return current;
+    const written = await ledger.writeRequest(next);
+    if (written !== "changed") return written;
+  }
+  throw contended(`request ${key.name}/${key.time}`);
+}
+
+function contended(subject: string): MirrorError {
+  return new MirrorError(
+    "transient",
+    subject,
+    `${subject}: its ledger item changed ${MOST_RACES} times in a row; try again`,
+  );
+}

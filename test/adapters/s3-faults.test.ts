@@ -1,0 +1,167 @@
+import { expect, test } from "vitest";
+import { s3Client } from "../../adapters/aws/clients.ts";
+import { S3Tree } from "../../adapters/aws/s3-tree.ts";
+import { moduleVersion } from "../../gomod/version.ts";
+import { type Spool, sha256Of } from "../../mirror/body.ts";
+import { MirrorError } from "../../mirror/errors.ts";
+import { infoKey, listKey, zipKey } from "../../mirror/tree-keys.ts";
+import { rejectionOf } from "../contract/rejection.ts";
+import { type FaultyAws, faultyAws, s3Error } from "./loopback-server.ts";
+
+const version = moduleVersion("example.com/a", "v1.0.0");
+const incompatible = moduleVersion("github.com/Azure/sdk", "v68.0.0+incompatible");
+const body = Buffer.from("body");
+const treeOn = (aws: FaultyAws) => new S3Tree({ client: s3Client(aws.settings), bucket: "tree" });
+
+function spool(chunks: () => AsyncIterable<Uint8Array>, size: number): Spool {
+  const sha256 = sha256Of(Buffer.alloc(size, "x"));
+  return {
+    size,
+    sha256,
+    path: "/nonexistent",
+    read: async () => body,
+    stream: chunks,
+    dispose: async () => {},
+  };
+}
+
+test.each([
+  [403, "AccessDenied", "unauthorized"],
+  [403, "InvalidAccessKeyId", "unauthorized"],
+  [403, "SignatureDoesNotMatch", "unauthorized"],
+  [400, "ExpiredToken", "unauthorized"],
+  [403, "RequestTimeTooSkewed", "unauthorized"],
+  [404, "NoSuchBucket", "misuse"],
+  [301, "PermanentRedirect", "misuse"],
+  [400, "KeyTooLongError", "malformed"],
+  [400, "BadDigest", "transient"],
+  [503, "SlowDown", "transient"],
+  [500, "InternalError", "transient"],
+])(
+  "S3's %i %s is %s for get, open and create, and the message names key and bucket",
+  async (status, code, expected) => {
+    await using aws = await faultyAws((_request, reply) => s3Error(reply, status, code));
+    const key = infoKey(version);
+    for (const call of [
+      () => treeOn(aws).get(key, 100),
+      () => treeOn(aws).open(key),
+      () => treeOn(aws).create(key, body, sha256Of(body)),
+    ]) {
+      const error = await rejectionOf(call());
+      expect([error.class, error.message]).toEqual([
+        expected,
+        expect.stringContaining(`${key}: bucket tree: `),
+      ]);
+    }
+  },
+);
+
+test("a store that nobody listens at is transient", async () => {
+  const gone = await faultyAws(() => {});
+  await gone[Symbol.asyncDispose]();
+  expect((await rejectionOf(treeOn(gone).get(infoKey(version), 100))).class).toBe("transient");
+});
+
+test("a write whose reply is lost is asked again, and after that its outcome is unknown: transient", async () => {
+  await using aws = await faultyAws((request) => request.socket.destroy());
+  expect((await rejectionOf(treeOn(aws).create(infoKey(version), body, sha256Of(body)))).class).toBe(
+    "transient",
+  );
+  expect(aws.calls()).toBe(3);
+});
+
+test("409 ConditionalRequestConflict is tried again until one of the writers has won", async () => {
+  await using aws = await faultyAws((_request, reply, call) =>
+    call < 3 ? s3Error(reply, 409, "ConditionalRequestConflict") : s3Error(reply, 412, "PreconditionFailed"),
+  );
+  expect(await treeOn(aws).create(infoKey(version), body, sha256Of(body))).toBe("exists");
+  expect(aws.calls()).toBe(4);
+});
+
+test("a spooled upload that S3 slows down is sent again, though its body is a stream", async () => {
+  const received: number[] = [];
+  await using aws = await faultyAws((request, reply, call) => {
+    received.push(request.body.byteLength);
+    if (call === 0) s3Error(reply, 503, "SlowDown");
+    else reply.end();
+  });
+  const content = spool(async function* () {
+    yield Buffer.alloc(3000, "x");
+  }, 3000);
+  expect(await treeOn(aws).create(zipKey(version), content, content.sha256)).toBe("created");
+  expect(received).toEqual([3000, 3000]);
+});
+
+test("a spool that cannot be read fails the upload with the spool's own error, at once", async () => {
+  await using aws = await faultyAws((_request, reply) => reply.end());
+  const broken = spool(async function* () {
+    yield Buffer.alloc(1000, "x");
+    throw new MirrorError("malformed", "spool", "spool: unreadable");
+  }, 5 << 20);
+  expect((await rejectionOf(treeOn(aws).create(zipKey(version), broken, broken.sha256))).message).toBe(
+    "spool: unreadable",
+  );
+});
+
+test("a zip that is there already is refused before its body is sent", async () => {
+  let streamed = false;
+  await using aws = await faultyAws((_request, reply) => s3Error(reply, 412, "PreconditionFailed"), true);
+  const large = spool(async function* () {
+    streamed = true;
+    yield Buffer.alloc(5 << 20, "x");
+  }, 5 << 20);
+  expect(await treeOn(aws).create(zipKey(version), large, large.sha256)).toBe("exists");
+  expect(streamed).toBe(false);
+});
+
+test("a body that is cut off, and one without an end, are transient and end", async () => {
+  for (const claimed of [10, 3]) {
+    await using aws = await faultyAws((request, reply) => {
+      reply.writeHead(200, { "content-length": claimed, etag: '"e"' });
+      reply.write("body!".slice(0, Math.min(5, claimed)));
+      if (claimed === 10) request.socket.end();
+    });
+    const answer = treeOn(aws).get(infoKey(version), 100);
+    if (claimed === 10) expect((await rejectionOf(answer)).class).toBe("transient");
+    else expect((await answer)?.bytes).toEqual(Buffer.from("bod"));
+  }
+});
+
+test("an object above the limit is refused by its length, before its body", async () => {
+  await using aws = await faultyAws((_request, reply) => {
+    reply.writeHead(200, { "content-length": 1 << 30, etag: '"e"' });
+    reply.write("x");
+  });
+  const error = await rejectionOf(treeOn(aws).get(listKey(version.path), 1000));
+  expect([error.class, error.message]).toEqual(["malformed", expect.stringContaining("1073741824 bytes")]);
+});
+
+test("objects carry the type and age that the endpoint promises", async () => {
+  const seen: unknown[] = [];
+  await using aws = await faultyAws(({ headers }, reply) => {
+    seen.push([
+      headers["content-type"],
+      headers["cache-control"],
+      headers["if-none-match"],
+      headers["if-match"],
+    ]);
+    reply.end();
+  });
+  const tree = treeOn(aws);
+  await tree.create(zipKey(version), body, sha256Of(body));
+  await tree.replace(listKey(version.path), body, undefined);
+  await tree.replace(listKey(version.path), body, "etag");
+  expect(seen).toEqual([
+    ["application/zip", "public, max-age=31536000, immutable", "*", undefined],
+    ["text/plain; charset=utf-8", "public, max-age=60", "*", undefined],
+    ["text/plain; charset=utf-8", "public, max-age=60", undefined, '"etag"'],
+  ]);
+});
+
+test("a link percent-encodes `+`, `!` and `@`, which S3 would read otherwise, and lives as long as asked", async () => {
+  await using aws = await faultyAws(() => {});
+  const link = await treeOn(aws).link(zipKey(incompatible), 60);
+  expect(new URL(link).pathname).toBe("/tree/github.com/%21azure/sdk/%40v/v68.0.0%2Bincompatible.zip");
+  expect(new URL(link).searchParams.get("X-Amz-Expires")).toBe("60");
+  expect((await rejectionOf(treeOn(aws).link(zipKey(incompatible), 604_801))).class).toBe("misuse");
+});

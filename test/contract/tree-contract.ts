@@ -1,0 +1,281 @@
+import { randomBytes } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { moduleVersion } from "../../gomod/version.ts";
+import { type Body, type Sha256, type Spool, sha256Of } from "../../mirror/body.ts";
+import type { Tree } from "../../mirror/ports.ts";
+import { infoKey, listKey, modKey, type TreeKey, zipKey } from "../../mirror/tree-keys.ts";
+import { rejectionOf } from "./rejection.ts";
+import { everyKindOfKey } from "./tree-key-samples.ts";
+
+/** What a suite runs on: made once per suite, empty. */
+export interface TreeFixture {
+  readonly tree: Tree;
+  /** Another handle on the same storage, as a second process has it: races run across both. */
+  readonly other?: Tree;
+  /** Spools as the adapter's own upstream makes them; else a spool that lies in memory. */
+  spool?(bytes: Uint8Array): Promise<Spool>;
+  dispose?(): Promise<void>;
+}
+
+/** Most bytes that the suite asks of `get`. */
+const LIMIT = 1 << 20;
+const RACERS = 32;
+
+/** Holds a Tree to every sentence of its port; each test has module paths of its own, so that one store serves all. */
+export function treeContract(name: string, makeTree: () => Promise<TreeFixture>): void {
+  describe(`${name} keeps the Tree port's promises`, () => {
+    let fixture: TreeFixture;
+    let tree: Tree;
+    let other: Tree;
+    beforeAll(async () => {
+      fixture = await makeTree();
+      tree = fixture.tree;
+      other = fixture.other ?? fixture.tree;
+    });
+    afterAll(() => fixture.dispose?.());
+    const create = (key: TreeKey, body: Uint8Array) => tree.create(key, body, sha256Of(body));
+    const spoolOf = (bytes: Uint8Array) => fixture.spool?.(bytes) ?? Promise.resolve(memorySpool(bytes));
+    const textAt = async (key: TreeKey) => {
+      const found = await tree.get(key, LIMIT);
+      return found && new TextDecoder().decode(found.bytes);
+    };
+
+    test("create stores the body once, and a second create leaves the first body", async () => {
+      const key = modKey(moduleVersion("example.com/once", "v1.0.0"));
+      expect(await create(key, bytesOf("first"))).toBe("created");
+      expect(await create(key, bytesOf("second, longer"))).toBe("exists");
+      expect(await create(key, bytesOf("first"))).toBe("exists");
+      expect(await textAt(key)).toBe("first");
+    });
+
+    test("an empty body is an object too", async () => {
+      const key = listKey(moduleVersion("example.com/empty", "v1.0.0").path);
+      expect(await create(key, bytesOf(""))).toBe("created");
+      expect(await textAt(key)).toBe("");
+      expect(await create(key, bytesOf("x"))).toBe("exists");
+    });
+
+    test("every kind of key is stored and read back under its own name", async () => {
+      for (const key of everyKindOfKey)
+        expect([key, await create(key, bytesOf(key))]).toEqual([key, "created"]);
+      for (const key of everyKindOfKey) expect(await textAt(key)).toBe(key);
+      const listed = new Map<string, number>();
+      for await (const entry of tree.keys()) listed.set(entry.key, entry.size);
+      for (const key of everyKindOfKey) expect([key, listed.get(key)]).toEqual([key, key.length]);
+    });
+
+    test("keys gives exactly what was created, and nothing temporary", async () => {
+      const wanted = ["v1.0.0", "v1.1.0", "v1.2.0"].map((v) => infoKey(moduleVersion("example.com/keys", v)));
+      await Promise.all(wanted.map((key) => create(key, bytesOf("{}"))));
+      const found: string[] = [];
+      for await (const entry of tree.keys()) {
+        expect(entry.key).toMatch(/^(?:example\.com|github\.com|sumdb|gopkg\.in)\//);
+        if (entry.key.startsWith("example.com/keys/")) found.push(entry.key);
+      }
+      expect(found.sort()).toEqual([...wanted].sort());
+    });
+
+    test("what is not there is undefined, be its module known or not", async () => {
+      await create(
+        modKey(moduleVersion("example.com/known", "v1.0.0")),
+        bytesOf("module example.com/known\n"),
+      );
+      for (const path of ["example.com/known", "example.com/unknown/deep/path"]) {
+        const key = zipKey(moduleVersion(path, "v1.0.1"));
+        expect(await tree.get(key, LIMIT)).toBeUndefined();
+        expect(await tree.open(key)).toBeUndefined();
+      }
+    });
+
+    test(`of ${RACERS} creates at once with different bodies one wins, and all readers see its whole body`, async () => {
+      const key = zipKey(moduleVersion("example.com/race", "v1.0.0"));
+      const bodies = Array.from({ length: RACERS }, (_, racer) => Buffer.alloc(50_000 + racer, `${racer};`));
+      let racing = true;
+      const seen = new Set<string>();
+      const reader = async (from: Tree) => {
+        while (racing) {
+          const found = await from.get(key, LIMIT);
+          if (found) seen.add(sha256Of(found.bytes));
+          await new Promise((resolve) => setTimeout(resolve, 1));
+        }
+      };
+      const readers = [reader(tree), reader(other), reader(other)];
+      const answers = await Promise.all(
+        bodies.map((body, racer) => (racer % 2 ? tree : other).create(key, body, sha256Of(body))),
+      );
+      racing = false;
+      await Promise.all(readers);
+      expect(answers.filter((answer) => answer === "created")).toHaveLength(1);
+      expect(answers.filter((answer) => answer === "exists")).toHaveLength(RACERS - 1);
+      const winner = sha256Of(bodies[answers.indexOf("created")] ?? Buffer.alloc(0));
+      seen.add(sha256Of((await other.get(key, LIMIT))?.bytes ?? Buffer.alloc(0)));
+      expect([...seen]).toEqual([winner]);
+    });
+
+    test("bytes that do not have the SHA-256 given are refused as transient, and nothing is stored", async () => {
+      const key = zipKey(moduleVersion("example.com/damaged", "v1.0.0"));
+      const body = bytesOf("as it was sent");
+      expect((await rejectionOf(tree.create(key, body, sha256Of(bytesOf("as it was meant"))))).class).toBe(
+        "transient",
+      );
+      expect(await tree.get(key, LIMIT)).toBeUndefined();
+      const spool = await spoolOf(body);
+      expect((await rejectionOf(tree.create(key, spool, sha256Of(bytesOf("other"))))).class).toBe(
+        "transient",
+      );
+      expect(await tree.get(key, LIMIT)).toBeUndefined();
+      expect(await tree.create(key, spool, spool.sha256)).toBe("created");
+      expect(await textAt(key)).toBe("as it was sent");
+      await spool.dispose();
+    });
+
+    test("a spooled body is stored like one in memory, and outlives its spool", async () => {
+      const key = zipKey(moduleVersion("example.com/spooled", "v1.0.0"));
+      const bytes = randomBytes(3 << 20);
+      const spool = await spoolOf(bytes);
+      expect(await tree.create(key, spool, spool.sha256)).toBe("created");
+      expect(await tree.create(key, spool, spool.sha256)).toBe("exists");
+      await spool.dispose();
+      await spool.dispose();
+      const stored = await tree.open(key);
+      expect(sha256Of(await collect(stored?.stream()))).toBe(sha256Of(bytes));
+      await stored?.close();
+    });
+
+    test("get answers up to its limit and throws malformed above it", async () => {
+      const key = modKey(moduleVersion("example.com/limit", "v1.0.0"));
+      await create(key, bytesOf("12345678"));
+      expect((await tree.get(key, 8))?.bytes.byteLength).toBe(8);
+      expect((await rejectionOf(tree.get(key, 7))).class).toBe("malformed");
+    });
+
+    test.each([
+      ["small", 1000],
+      ["large", (2 << 20) + 17],
+    ])("an opened %s object is read in parts, in ranges and whole", async (kind, size) => {
+      const key = zipKey(moduleVersion(`example.com/open/${kind}`, "v1.0.0"));
+      const body = randomBytes(size);
+      await create(key, body);
+      const stored = await tree.open(key);
+      if (!stored) throw new Error("not found");
+      expect(stored.size).toBe(size);
+      expect(stored.etag).toMatch(/^[!#-~]+$/);
+      expectBytes(await stored.read(10, 20), body.subarray(10, 30));
+      expectBytes(await stored.read(0, size), body);
+      expectBytes(await stored.read(size - 5, 50), body.subarray(size - 5));
+      expect((await stored.read(size, 10)).byteLength).toBe(0);
+      expectBytes(await collect(stored.stream()), body);
+      expectBytes(await collect(stored.stream({ start: 0, end: 0 })), body.subarray(0, 1));
+      expectBytes(await collect(stored.stream({ start: 7, end: size - 2 })), body.subarray(7, -1));
+      const [first, second] = await Promise.all([stored.read(0, 100), collect(stored.stream())]);
+      expectBytes(first, body.subarray(0, 100));
+      expectBytes(second, body);
+      await stored.close();
+      await stored.close();
+    });
+
+    test("a stream that its reader leaves early does no harm", async () => {
+      const key = zipKey(moduleVersion("example.com/left", "v1.0.0"));
+      const body = randomBytes(1 << 20);
+      await create(key, body);
+      const stored = await tree.open(key);
+      for await (const chunk of stored?.stream() ?? []) if (chunk.byteLength > 0) break;
+      expectBytes(await stored?.read(0, 10), body.subarray(0, 10));
+      await stored?.close();
+    });
+
+    test("replace writes the first, then only over what was read", async () => {
+      const key = listKey(moduleVersion("example.com/replace", "v1.0.0").path);
+      expect(await tree.replace(key, bytesOf("v1.0.0\n"), "never-an-etag-of-this")).toBe("changed");
+      expect(await tree.get(key, LIMIT)).toBeUndefined();
+      expect(await tree.replace(key, bytesOf("v1.0.0\n"), undefined)).toBe("replaced");
+      expect(await tree.replace(key, bytesOf("v9.9.9\n"), undefined)).toBe("changed");
+      const first = await tree.get(key, LIMIT);
+      expect(await tree.replace(key, bytesOf("v1.0.0\nv1.1.0\n"), first?.etag)).toBe("replaced");
+      expect(await tree.replace(key, bytesOf("v1.0.0\nv1.2.0\n"), first?.etag)).toBe("changed");
+      const second = await tree.get(key, LIMIT);
+      expect(new TextDecoder().decode(second?.bytes)).toBe("v1.0.0\nv1.1.0\n");
+      expect(second?.etag).not.toBe(first?.etag);
+    });
+
+    test("get and open tell one ETag, and a different content has a different one", async () => {
+      const key = listKey(moduleVersion("example.com/etag", "v1.0.0").path);
+      const etags = new Set<string>();
+      let previous: string | undefined;
+      for (const text of ["a", "b", "c", "aa"]) {
+        expect(await tree.replace(key, bytesOf(text), previous)).toBe("replaced");
+        previous = (await tree.get(key, LIMIT))?.etag;
+        const opened = await tree.open(key);
+        expect(opened?.etag).toBe(previous);
+        await opened?.close();
+        etags.add(previous ?? "");
+      }
+      expect(etags.size).toBe(4);
+    });
+
+    test("what was opened before a replace is read as it was then, or fails; never mixed", async () => {
+      const key = listKey(moduleVersion("example.com/opened", "v1.0.0").path);
+      await tree.replace(key, Buffer.alloc(4000, "a"), undefined);
+      const opened = await tree.open(key);
+      await tree.replace(key, Buffer.alloc(4000, "b"), (await tree.get(key, LIMIT))?.etag);
+      const text = await collect(opened?.stream()).then(
+        (bytes) => new TextDecoder().decode(bytes),
+        () => "failed",
+      );
+      expect(["failed", "a".repeat(4000)]).toContain(text);
+      await opened?.close();
+    });
+
+    test("of writers that replace at once none loses another's line", async () => {
+      const key = listKey(moduleVersion("example.com/append", "v1.0.0").path);
+      const append = async (to: Tree, line: string) => {
+        for (;;) {
+          const found = await to.get(key, LIMIT);
+          const text = Buffer.concat([found?.bytes ?? Buffer.alloc(0), Buffer.from(line)]);
+          if ((await to.replace(key, text, found?.etag)) === "replaced") return;
+        }
+      };
+      const lines = Array.from({ length: 12 }, (_, writer) => `v1.${writer}.0\n`);
+      await Promise.all(lines.map((line) => append(tree, line)));
+      expect((await textAt(key))?.split("\n").sort()).toEqual(
+        ["", ...lines.map((line) => line.trim())].sort(),
+      );
+    });
+
+    test("a link, where there is one, is a URL", async () => {
+      const key = modKey(moduleVersion("example.com/linked", "v1.0.0"));
+      await create(key, bytesOf("module example.com/linked\n"));
+      const link = await tree.link(key, 60);
+      if (link !== undefined) expect(new URL(link).protocol).toMatch(/^https?:$/);
+    });
+  });
+}
+
+/** Compares without vitest's walk over every element, which takes minutes for some megabytes. */
+function expectBytes(actual: Uint8Array | undefined, expected: Uint8Array): void {
+  expect(sha256Of(actual ?? Buffer.from("undefined"))).toBe(sha256Of(expected));
+}
+
+function bytesOf(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+async function collect(chunks: AsyncIterable<Uint8Array> | undefined): Promise<Uint8Array> {
+  const collected: Uint8Array[] = [];
+  for await (const chunk of chunks ?? []) collected.push(Buffer.from(chunk));
+  return Buffer.concat(collected);
+}
+
+/** A Spool without a file, for adapters that only read and stream it. */
+function memorySpool(bytes: Uint8Array): Spool & Body {
+  return {
+    size: bytes.byteLength,
+    sha256: sha256Of(bytes) as Sha256,
+    path: "/nonexistent/spool",
+    read: async (offset, length) => bytes.subarray(offset, offset + length),
+    async *stream() {
+      for (let at = 0; at < bytes.byteLength; at += 65_536) yield bytes.subarray(at, at + 65_536);
+    },
+    dispose: async () => {},
+  };
+}

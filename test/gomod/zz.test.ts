@@ -1,0 +1,211 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+const hidden = new Set<string>();
+const seen = new Set<string>();
+const log: string[] = [];
+
+import { afterEach, expect, test } from "vitest";
+import { closeBuild, closeRoots } from "../../gomod/closure.ts";
+import { moduleVersion } from "../../gomod/version.ts";
+import { describeWithGo } from "../go-command.ts";
+import { cleanUp, type GoProject, goProject } from "./go-project.ts";
+import {
+  chooseDirect,
+  escaped,
+  goFile,
+  moduleUniverse,
+  proxyFiles,
+  type Random,
+  random,
+  type UniverseModule,
+} from "./module-universe.ts";
+import { buildRequest, closurePaths, loadFrom, type ProjectFiles, randomModule } from "./project-files.ts";
+import { type ProxyFiles, type RecordingProxy, startRecordingProxy } from "./recording-proxy.ts";
+
+/** Each makes another universe of modules; any number may be tried. */
+const SEEDS = Array.from({ length: Number(process.env.GRAPH_SEEDS ?? 25) }, (_, at) => at + 1);
+/** Not every random choice is something that go can build. */
+const TRIES = 4;
+
+afterEach(cleanUp);
+
+describeWithGo("a closure in a random universe", () => {
+  test.each(SEEDS)("has all that a tidy module's commands ask, and no more (seed %i)", async (seed) => {
+    const pick = random(seed);
+    const universe = moduleUniverse(pick);
+    const files = proxyFiles(universe);
+    const proxy = await startRecordingProxy(files);
+    try {
+      const project = await tidyProject(universe, proxy, pick);
+      const held = closurePaths((await closeBuild(buildRequest(project), "tidy", loadFrom(files))).files);
+      proxy.serve(new Map([...files].filter(([path]) => held.has(path))));
+      proxy.take();
+      const offline = await goProject(proxy.url, project);
+      await everyCommand(offline);
+      const asked = askedFiles(proxy);
+      expect(asked.filter((path) => !held.has(path))).toEqual([]);
+      expect([...held].filter((path) => !asked.includes(path))).toEqual([]);
+    } finally {
+      await proxy.close();
+    }
+  });
+
+  test.each(SEEDS)("of roots has all that any module asks which requires them (seed %i)", async (seed) => {
+    const pick = random(seed + 1_000_000);
+    const universe = moduleUniverse(pick);
+    const files = proxyFiles(universe);
+    const proxy = await startRecordingProxy(files);
+    try {
+      for (let tries = 0, built = 0; tries < TRIES && built < 2; tries++) {
+        const roots = chooseRoots(universe, pick);
+        const closure = await closeRoots(
+          roots.map(({ path, version }) => moduleVersion(path, version)),
+          "tidy",
+          loadFrom(files),
+        );
+        const held = closurePaths(closure.files);
+        proxy.serve(listingOnly(roots, files));
+        proxy.take();
+        // Whether go gets through or not: nothing that there is may be asked in vain.
+        if (await succeeds(() => useRoots(proxy, roots, pick))) built++;
+        if ([...seen].some((p) => files.has(p) && !held.has(p) && /\.(mod|info|zip)$/.test(p))) {
+          console.log(
+            "ROOTS",
+            roots.map((r) => r.path + "@" + r.version),
+            "UNIVERSE\n" +
+              universe
+                .map(
+                  (m) =>
+                    `${m.path}@${m.version} go ${m.go} req ${m.require.map((r) => r.path.slice(12) + "@" + r.version.slice(0, 12) + (r.indirect ? "i" : ""))} root ${m.imports.root} sub ${m.imports.sub} test ${m.imports.test}`,
+                )
+                .join("\n") +
+              "\nHELD " +
+              [...held].sort().join(" ") +
+              "\nLOG " +
+              log.join("\n    "),
+          );
+        }
+        expect(askedFiles(proxy).filter((path) => files.has(path) && !held.has(path))).toEqual([]);
+      }
+    } finally {
+      await proxy.close();
+    }
+  });
+});
+
+async function everyCommand(project: GoProject): Promise<void> {
+  await project.go("mod", "tidy");
+  await project.go("mod", "graph");
+  await project.go("list", "-deps", "-test", "./...");
+  await project.go("vet", "-n", "./...");
+  await project.go("list", "-m", "all");
+  await project.go("mod", "vendor");
+  await project.go("mod", "download", "all");
+}
+
+/** `go get` of the roots in an empty module, then a package that imports some of theirs, then their commands alone. */
+async function useRoots(
+  proxy: RecordingProxy,
+  roots: readonly UniverseModule[],
+  pick: Random,
+): Promise<void> {
+  seen.clear();
+  log.length = 0;
+  const proxy0 = proxy;
+  const names = roots.map(({ path, version }) => `${path}@${version}`);
+  const imports = roots.flatMap(({ path }) => [path, `${path}/sub`]).filter(() => pick(3) > 0);
+  if (imports.length === 0) imports.push(...roots.map(({ path }) => path));
+  const project0 = await goProject(proxy.url, { "go.mod": "module example.com/main\n\ngo 1.21\n" });
+  const project = {
+    ...project0,
+    go: async (...args: string[]) => {
+      let r = "";
+      try {
+        return (r = await project0.go(...args));
+      } catch (e) {
+        r = String(e).slice(0, 300);
+        throw e;
+      } finally {
+        const t = proxy0.take();
+        for (const p of t) {
+          seen.add(p);
+          hidden.add(p);
+        }
+        log.push(
+          args.join(" ") +
+            " => " +
+            [...t].filter((p) => !p.endsWith("list")).join(" ") +
+            "\n" +
+            (args[1] === "tidy" || args[0] === "get"
+              ? readFileSync(join(project0.dir, "go.mod"), "utf8").replace(/\n/g, " ; ")
+              : "") +
+            r.slice(0, 300),
+        );
+      }
+    },
+  };
+  await project.go("get", ...names);
+  await project.go("list", "-m", "all");
+  await project.go("mod", "download", "all");
+  await project.write({ "main.go": goFile("main", imports) });
+  await everyCommand(project);
+  const outside = await goProject(proxy.url, {});
+  for (const { path, version } of roots) await outside.go("install", "-n", `${path}/cmd@${version}`);
+}
+
+/** A project after `go mod tidy`. */
+async function tidyProject(
+  universe: readonly UniverseModule[],
+  proxy: RecordingProxy,
+  pick: Random,
+): Promise<ProjectFiles> {
+  for (let tries = 0; tries < TRIES; tries++) {
+    const files = randomModule(universe, pick);
+    const imports = chooseDirect(universe, pick).map(({ path }) => (pick(3) === 0 ? `${path}/sub` : path));
+    const mainGo = goFile("main", imports);
+    const project = await goProject(proxy.url, { ...files, "main.go": mainGo });
+    const tidied = await succeeds(async () => {
+      await project.go("mod", "tidy");
+      await project.go("mod", "tidy");
+    });
+    if (tidied)
+      return { ...files, "main.go": mainGo, "go.mod": readFileSync(join(project.dir, "go.mod"), "utf8") };
+  }
+  throw new Error(`none of ${TRIES} random projects could be tidied`);
+}
+
+function chooseRoots(universe: readonly UniverseModule[], pick: Random): UniverseModule[] {
+  const withGoMod = universe.filter(({ version }) => !version.endsWith("+incompatible"));
+  const byPath = new Map<string, UniverseModule>();
+  for (let n = 1 + pick(3); n > 0; n--) {
+    const module = withGoMod[pick(withGoMod.length)];
+    if (module !== undefined) byPath.set(module.path, module);
+  }
+  return [...byPath.values()];
+}
+
+/** The universe as a mirror of these roots lists it: every module is known, and only the roots are listed. */
+function listingOnly(roots: readonly UniverseModule[], files: ProxyFiles): ProxyFiles {
+  const served = new Map(
+    [...files].map(([path, body]) => [path, path.endsWith("/list") ? "" : body] as const),
+  );
+  for (const { path, version } of roots) served.set(`/${escaped(path)}/@v/list`, `${version}\n`);
+  return served;
+}
+
+function askedFiles(proxy: RecordingProxy): string[] {
+  const all = [...proxy.take(), ...hidden];
+  hidden.clear();
+  return all.filter((path) => /\.(mod|info|zip)$/.test(path));
+}
+
+async function succeeds(body: () => Promise<void>): Promise<boolean> {
+  try {
+    await body();
+    return true;
+  } catch (error) {
+    if (error instanceof Error && error.message.startsWith("go ")) return false;
+    throw error;
+  }
+}
