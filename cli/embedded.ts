@@ -9,11 +9,8 @@ import { MemoryVault } from "../adapters/local/memory-vault.ts";
 import { SpoolFolder } from "../adapters/local/spool-folder.ts";
 import { zipChecker } from "../adapters/local/zip-checker.ts";
 import { defaultUpstream } from "../adapters/upstream/default-upstream.ts";
-import { openUpstream } from "../adapters/upstream/open-upstream.ts";
-import { openSumdb } from "../adapters/upstream/sumdb-source.ts";
-import type { ModulePath } from "../gomod/module-path.ts";
-import { matchPrefixPatterns } from "../gomod/path-pattern.ts";
-import { ChecksumDatabase } from "../mirror/checksum-database.ts";
+import { openSources } from "../adapters/upstream/sources.ts";
+import type { ChecksumDatabase } from "../mirror/checksum-database.ts";
 import type { Report } from "../mirror/events.ts";
 import type { MirrorParts } from "../mirror/parts.ts";
 import type { Ledger, Tree, Vault } from "../mirror/ports.ts";
@@ -35,9 +32,6 @@ interface Stores {
   readonly spools: SpoolFolder;
   close(): Promise<void>;
 }
-
-/** A toolchain is always checked against the checksum database, whatever GONOSUMDB says (facts: go-client). */
-const TOOLCHAIN = "golang.org/toolchain";
 
 /** Opens the folder mirror of the options for writing. @throws MirrorError misuse when it cannot be, or has a writer. */
 export async function openEmbedded(
@@ -76,19 +70,20 @@ async function assemble(
   stores: Stores,
 ): Promise<EmbeddedMirror> {
   try {
-    const url = options.upstream ?? defaultUpstream(await environment.goproxy());
-    const upstream = openUpstream(url, { spool: (chunks, limit) => stores.spools.spool(chunks, limit) });
-    const { verifier } = options.sumdb;
-    const source =
-      options.sumdb.url === undefined
-        ? upstream.sumdb(verifier.name)
-        : openSumdb(options.sumdb.url, verifier.name);
-    const owner = `${hostname()}:${process.pid}`;
-    const { tree, ledger, vault } = stores;
-    const database = new ChecksumDatabase({ verifier, source, tree, ledger, now: Date.now, report, owner });
+    const { tree, ledger, vault, spools } = stores;
+    const sources = openSources({
+      url: options.upstream ?? defaultUpstream(await environment.goproxy(), options.mirror),
+      verifier: options.sumdb.verifier,
+      sumdbUrl: options.sumdb.url,
+      noSumdb: options.noSumdb,
+      spool: (chunks, limit, subject) => spools.spool(chunks, limit, subject),
+      tree,
+      ledger,
+      report,
+      owner: `${hostname()}:${process.pid}`,
+    });
     const queue = new MemoryQueue();
-    const databaseFor = (path: ModulePath) =>
-      path !== TOOLCHAIN && matchPrefixPatterns(options.noSumdb, path) ? undefined : database;
+    const { upstream, databaseFor, database } = sources;
     const parts = {
       tree,
       vault,
@@ -101,7 +96,7 @@ async function assemble(
       report,
     };
     const close = async () => {
-      await upstream.close();
+      await sources.close();
       await stores.close();
     };
     return { parts, queue, database, close };

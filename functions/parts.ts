@@ -8,10 +8,8 @@ import { S3Vault } from "../adapters/aws/s3-vault.ts";
 import { SqsQueue } from "../adapters/aws/sqs-queue.ts";
 import { SpoolFolder } from "../adapters/local/spool-folder.ts";
 import { zipChecker } from "../adapters/local/zip-checker.ts";
-import { openUpstream } from "../adapters/upstream/open-upstream.ts";
-import { openSumdb } from "../adapters/upstream/sumdb-source.ts";
-import { matchPrefixPatterns } from "../gomod/path-pattern.ts";
-import { ChecksumDatabase } from "../mirror/checksum-database.ts";
+import { openSources } from "../adapters/upstream/sources.ts";
+import type { ChecksumDatabase } from "../mirror/checksum-database.ts";
 import { misuse } from "../mirror/errors.ts";
 import type { MirrorEvent } from "../mirror/events.ts";
 import type { Deadline, MirrorParts } from "../mirror/parts.ts";
@@ -20,9 +18,6 @@ import type { FunctionEnvironment } from "./environment.ts";
 
 /** Names this execution environment in leases. */
 export const owner = randomUUID();
-
-/** A toolchain is always checked against the checksum database, whatever GONOSUMDB says (facts: go-client). */
-const TOOLCHAIN = "golang.org/toolchain";
 
 export function serveParts(environment: FunctionEnvironment): ServeParts {
   return {
@@ -51,11 +46,17 @@ export function mirrorParts(
   const tree = new S3Tree({ client: s3, bucket: environment.treeBucket });
   const ledger = new DynamoDbLedger({ client: dynamoDbClient(settings), table: environment.table });
   const spools = new SpoolFolder(join(tmpdir(), "modferry"));
-  const upstream = openUpstream(url, { spool: (chunks, limit) => spools.spool(chunks, limit) });
-  const { verifier } = sumdb;
-  const source =
-    sumdb.url === undefined ? upstream.sumdb(verifier.name) : openSumdb(sumdb.url, verifier.name);
-  const database = new ChecksumDatabase({ verifier, source, tree, ledger, now: Date.now, report, owner });
+  const { upstream, databaseFor, database } = openSources({
+    url,
+    verifier: sumdb.verifier,
+    sumdbUrl: sumdb.url,
+    noSumdb,
+    spool: (chunks, limit, subject) => spools.spool(chunks, limit, subject),
+    tree,
+    ledger,
+    report,
+    owner,
+  });
   return {
     tree,
     vault: new S3Vault({ client: s3, bucket: environment.vaultBucket }),
@@ -63,7 +64,7 @@ export function mirrorParts(
     queue: new SqsQueue({ client: sqsClient(settings), urls: queues }),
     upstream,
     zips: zipChecker,
-    databaseFor: (path) => (path !== TOOLCHAIN && matchPrefixPatterns(noSumdb, path) ? undefined : database),
+    databaseFor,
     now: Date.now,
     report,
     database,

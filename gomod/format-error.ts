@@ -1,4 +1,4 @@
-/** Where in a text file something is wrong; both count from 1, `column` in bytes as Go's modfile prints it. */
+/** Where in a text file something is wrong; both count from 1, `column` in characters as Go's modfile prints it. */
 export interface Position {
   readonly line: number;
   readonly column?: number;

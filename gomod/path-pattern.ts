@@ -77,15 +77,14 @@ function parseSet(glob: string, start: number): (CharacterSet & { readonly end: 
   }
 }
 
-/** One character inside brackets; a bare `-` or `]` there is malformed, and so is the end of the glob behind it. */
+/** One character inside brackets; a bare `-` or `]` there is malformed, and so is the glob's end. */
 function parseMember(glob: string, start: number): { code: number; end: number } | undefined {
   const first = glob.charAt(start);
   if (first === "-" || first === "]") return undefined;
   const at = first === "\\" ? start + 1 : start;
   const code = glob.codePointAt(at);
   if (code === undefined) return undefined;
-  const end = at + (code > 0xffff ? 2 : 1);
-  return end < glob.length ? { code, end } : undefined;
+  return { code, end: at + (code > 0xffff ? 2 : 1) };
 }
 
 /** Matches all of `name`: on a mismatch the last run takes one more character, but never a slash. */

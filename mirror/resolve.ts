@@ -79,7 +79,7 @@ async function latestRoots(
         return await resolveLatest(parts.upstream, path);
       } catch (thrown) {
         const error = asMirrorError(thrown, `${path}@latest`);
-        collected.unresolved.push({ subject: error.subject, class: error.class, message: error.message });
+        collected.unresolved.push({ subject: `${path}@latest`, class: error.class, message: error.message });
         return undefined;
       }
     }),

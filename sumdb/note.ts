@@ -31,7 +31,7 @@ export interface Signer {
 }
 
 /** One signature line; `base64` holds the key hash and then the signature. */
-export interface Signature {
+interface Signature {
   readonly name: string;
   readonly keyHash: number;
   readonly base64: string;

@@ -2,7 +2,7 @@ import { FormatError } from "../gomod/format-error.ts";
 import { HASH_SIZE, type Hash, MAX_TREE_SIZE, nodeHash, splitStoredHashIndex } from "./tlog.ts";
 
 /** The height of all tiles that the go command asks for (golang.org/x/mod/sumdb, Client.tileHeight). */
-export const TILE_HEIGHT = 8;
+const TILE_HEIGHT = 8;
 /** Hashes in a full tile. */
 export const FULL_WIDTH = 2 ** TILE_HEIGHT;
 /** Bytes of a full tile. */

@@ -45,5 +45,6 @@ export function parseTree(text: string): TreeHead {
  * @throws FormatError when it is malformed; ProofError `signature` when the key has not signed it.
  */
 export function openTreeHead(note: Uint8Array, verifier: Verifier): SignedHead {
-  return { ...parseTree(openNote(note, [verifier]).text), note };
+  // A copy: what was verified once must not change with a buffer of whoever read it.
+  return { ...parseTree(openNote(note, [verifier]).text), note: new Uint8Array(note) };
 }

@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import { expect, test } from "vitest";
+import type { Item } from "../../adapters/aws/attribute-values.ts";
 import { dynamoDbClient, sqsClient } from "../../adapters/aws/clients.ts";
 import { DynamoDbLedger } from "../../adapters/aws/dynamodb-ledger.ts";
 import { printRecord } from "../../adapters/aws/ledger-items.ts";
@@ -50,6 +51,23 @@ test("keys that DynamoDB leaves unprocessed are asked again until all are answer
     asked.map((v) => v.version),
   );
   expect(aws.calls()).toBe(3 + 2);
+});
+
+test("readModule and records follow every page, an empty one too", async () => {
+  const [a, b] = versions(2).map(stored) as [Item, Item];
+  await using aws = await faultyAws(({ body }, reply) => {
+    const from = JSON.parse(body.toString()).ExclusiveStartKey?.sk.S;
+    const next = (sk: string) => ({ LastEvaluatedKey: { pk: { S: "p" }, sk: { S: sk } } });
+    if (from === undefined) json(reply, 200, { Items: [a], ...next("1") });
+    else json(reply, 200, from === "1" ? { Items: [], ...next("2") } : { Items: [b] });
+  });
+  expect((await ledgerOn(aws).readModule(version.path)).map((record) => record.version)).toEqual([
+    "v1.0.0",
+    "v1.1.0",
+  ]);
+  const all = [];
+  for await (const record of ledgerOn(aws).records()) all.push(record.version);
+  expect(all).toEqual(["v1.0.0", "v1.1.0"]);
 });
 
 test("a batch of which nothing is ever processed ends as transient", async () => {

