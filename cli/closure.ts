@@ -1,3 +1,4 @@
+import { readWishes } from "../adapters/local/read-wishes.ts";
 import type { Need } from "../mirror/closure-file.ts";
 import { noDeadline } from "../mirror/parts.ts";
 import { closeRequest } from "../mirror/resolve.ts";
@@ -6,7 +7,6 @@ import type { CliEnvironment } from "./environment.ts";
 import { printMissing } from "./missing-table.ts";
 import type { Options } from "./options.ts";
 import type { Output } from "./output.ts";
-import { readWishes } from "./read-wishes.ts";
 
 /** `modferry closure`: the files that would be mirrored, sorted, one JSON object a line with `--json`. */
 export async function closure(

@@ -1,3 +1,5 @@
+export { oneLine } from "../mirror/missing-table.ts";
+
 /** Where a verb writes, and what it may read; tests put their own in. */
 export interface Output {
   /** One line on stdout. */
@@ -33,9 +35,4 @@ export function processOutput(): Output {
       return Buffer.concat(chunks).toString("utf8");
     },
   };
-}
-
-/** One line, whatever an upstream's text holds: no control characters reach a terminal. */
-export function oneLine(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ");
 }

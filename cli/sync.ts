@@ -1,3 +1,4 @@
+import { readWishes } from "../adapters/local/read-wishes.ts";
 import { acceptRequest } from "../mirror/accept.ts";
 import { asMirrorError } from "../mirror/errors.ts";
 import { handIn } from "../mirror/inbox.ts";
@@ -12,7 +13,6 @@ import { printMissing } from "./missing-table.ts";
 import type { Options } from "./options.ts";
 import type { Output } from "./output.ts";
 import { SyncProgress } from "./progress.ts";
-import { readWishes } from "./read-wishes.ts";
 
 /** Orders worked on at a time: most of an order's time is waiting for upstream and for fsync. */
 const ORDERS_AT_ONCE = 24;

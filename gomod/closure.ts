@@ -47,7 +47,7 @@ export async function closeBuild(
   load: LoadGoMod,
   options: GraphOptions = {},
 ): Promise<Closure> {
-  const requirements = requirementsOf(request, load);
+  const requirements = requirementsOf(request, load, options);
   const reader = new GraphReader(requirements, options);
   const selected = await reader.readBuild(request);
   const [main] = request.mains;
@@ -111,7 +111,7 @@ export async function closeRoots(
   load: LoadGoMod,
   options: GraphOptions = {},
 ): Promise<Closure> {
-  const requirements = requirementsOf({ mains: [] }, load);
+  const requirements = requirementsOf({ mains: [] }, load, options);
   const wished = roots.map(({ path, version }) => requirements.node(path, version));
   const { selected, selectable } = await readRootGraph(requirements, wished, options);
   const whole = [...selectable].flatMap(({ source }) => source ?? []);

@@ -41,7 +41,15 @@ export interface ModuleGraph {
 export interface GraphOptions {
   /** How many `.mod` files may be in flight at once. */
   readonly concurrency?: number;
+  /** How many `.mod` files one graph may read. */
+  readonly limit?: number;
 }
+
+/**
+ * The largest graphs seen have some thousands of modules; an upstream that invents modules without end must not fill
+ * the memory.
+ */
+const DEFAULT_LIMIT = 100_000;
 
 /** The selected node of each path. */
 export type Selected = ReadonlyMap<string, Node>;
@@ -55,13 +63,17 @@ export async function loadModuleGraph(
   load: LoadGoMod,
   options: GraphOptions = {},
 ): Promise<ModuleGraph> {
-  const requirements = requirementsOf(request, load);
+  const requirements = requirementsOf(request, load, options);
   return describeGraph(requirements, await new GraphReader(requirements, options).readBuild(request));
 }
 
 /** The go.mod files of a build, with its exclusions and replacements. */
-export function requirementsOf(request: BuildRequest, load: LoadGoMod): Requirements {
-  return new Requirements(exclusions(request), replacementTable(request), load);
+export function requirementsOf(
+  request: BuildRequest,
+  load: LoadGoMod,
+  { limit = DEFAULT_LIMIT }: GraphOptions,
+): Requirements {
+  return new Requirements(exclusions(request), replacementTable(request), load, limit);
 }
 
 /** Reads graphs over one set of go.mod files, so that no file is read twice. */

@@ -39,12 +39,6 @@ export interface Node {
 }
 
 /**
- * Modules whose go.mod one build may read. The largest graphs seen have some thousands; an upstream that invents
- * modules without end must not fill the memory.
- */
-const MAX_MODULES = 100_000;
-
-/**
  * The go.mod files of one build: each is loaded once, with the main modules' replacements and exclusions applied
  * (modload.goModSummary).
  */
@@ -59,8 +53,10 @@ export class Requirements {
   readonly #excluded: ReadonlySet<string>;
   readonly #replacements: ReplacementTable;
   readonly #load: LoadGoMod;
+  readonly #limit: number;
 
-  constructor(excluded: ReadonlySet<string>, replacements: ReplacementTable, load: LoadGoMod) {
+  constructor(excluded: ReadonlySet<string>, replacements: ReplacementTable, load: LoadGoMod, limit: number) {
+    this.#limit = limit;
     this.#excluded = excluded;
     this.#replacements = replacements;
     this.#load = load;
@@ -116,8 +112,8 @@ export class Requirements {
   async load(node: Node): Promise<void> {
     let loading = this.#loading.get(node);
     if (loading === undefined) {
-      if (this.#loading.size >= MAX_MODULES) {
-        throw new FormatError(node.path, `module graph has more than ${MAX_MODULES} go.mod files`);
+      if (this.#loading.size >= this.#limit) {
+        throw new FormatError(node.path, `module graph has more than ${this.#limit} go.mod files`);
       }
       loading = this.#read(node);
       this.#loading.set(node, loading);

@@ -85,6 +85,8 @@ export function defineMirror(input: ConfigurationInput): Configuration {
   const parsed = shape.safeParse(input);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  const field = issue?.path.join(".") || "configuration";
-  throw misuse(field, `configuration: ${field}: ${issue?.message ?? "not understood"}`);
+  const unknown = issue?.code === "unrecognized_keys" ? issue.keys[0] : undefined;
+  const field = [...(issue?.path ?? []), ...(unknown === undefined ? [] : [unknown])].join(".") || "configuration";
+  const problem = unknown === undefined ? issue?.message : "no such field; infra/configuration.ts lists them all";
+  throw misuse(field, `configuration: ${field}: ${problem ?? "not understood"}`);
 }

@@ -1,33 +1,25 @@
 import { Aws, type Stack } from "aws-cdk-lib";
 import type { Configuration } from "./configuration.ts";
+import { type PhysicalNames, physicalNames } from "./physical-names.ts";
 
 /**
  * The physical names of what the storage stack retains. The other stacks find it by these, so that no stack exports
  * anything to another and each can be replaced on its own.
  */
-export class Names {
-  readonly #name: string;
+export class Names implements PhysicalNames {
+  readonly treeBucket: string;
+  readonly vaultBucket: string;
+  readonly table: string;
+  readonly inboxQueue: string;
   readonly #stack: Stack;
 
   constructor(configuration: Configuration, stack: Stack) {
-    this.#name = configuration.name;
+    const names = physicalNames(configuration.name, Aws.ACCOUNT_ID, Aws.REGION);
+    this.treeBucket = names.treeBucket;
+    this.vaultBucket = names.vaultBucket;
+    this.table = names.table;
+    this.inboxQueue = names.inboxQueue;
     this.#stack = stack;
-  }
-
-  get treeBucket(): string {
-    return `${this.#name}-tree-${Aws.ACCOUNT_ID}-${Aws.REGION}`;
-  }
-
-  get vaultBucket(): string {
-    return `${this.#name}-vault-${Aws.ACCOUNT_ID}-${Aws.REGION}`;
-  }
-
-  get table(): string {
-    return `${this.#name}-ledger`;
-  }
-
-  get inboxQueue(): string {
-    return `${this.#name}-inbox`;
   }
 
   arn(service: string, resource: string): string {

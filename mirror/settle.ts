@@ -32,11 +32,7 @@ export async function settle(parts: MirrorParts, request: RequestKey): Promise<M
   const closure = await readClosure(parts.vault, request);
   const records = await recordsOf(parts, closure.needs);
   await listRoots(parts, closure, records);
-  const missing = [
-    ...closure.needs.flatMap((need) => missingNeed(need, records)),
-    ...closure.unresolved.map(({ subject, class: state, message }) => ({ subject, state, message })),
-    ...(await disagreements(parts, request, records)),
-  ];
+  const missing = await missingIn(parts, request, closure, records);
   const due = soonest(parts, closure, missing);
   await updateRequest(parts.ledger, request, (record) => {
     if (record === undefined) return undefined;
@@ -55,8 +51,28 @@ export async function settle(parts: MirrorParts, request: RequestKey): Promise<M
 }
 
 type Records = ReadonlyMap<string, VersionRecord>;
+type ReadParts = Pick<MirrorParts, "vault" | "ledger">;
 
-async function recordsOf(parts: MirrorParts, needs: readonly Need[]): Promise<Records> {
+/** What a resolved request lacks as of now; only reads. @throws MirrorError malformed when it was never resolved. */
+export async function missingOf(parts: ReadParts, request: RequestKey): Promise<Missing[]> {
+  const closure = await readClosure(parts.vault, request);
+  return await missingIn(parts, request, closure, await recordsOf(parts, closure.needs));
+}
+
+async function missingIn(
+  parts: ReadParts,
+  request: RequestKey,
+  closure: ClosureFile,
+  records: Records,
+): Promise<Missing[]> {
+  return [
+    ...closure.needs.flatMap((need) => missingNeed(need, records)),
+    ...closure.unresolved.map(({ subject, class: state, message }) => ({ subject, state, message })),
+    ...(await disagreements(parts, request, records)),
+  ];
+}
+
+async function recordsOf(parts: ReadParts, needs: readonly Need[]): Promise<Records> {
   const read = await parts.ledger.read(needs.map((need) => need.version));
   return new Map(
     read.flatMap((record) => (record === undefined ? [] : [[formatModuleVersion(record), record]])),
@@ -95,7 +111,7 @@ function missingNeed(need: Need, records: Records): Missing[] {
 }
 
 /** A request's go.sum that differs from what is proven fails the request, never the version. */
-async function disagreements(parts: MirrorParts, request: RequestKey, records: Records): Promise<Missing[]> {
+async function disagreements(parts: ReadParts, request: RequestKey, records: Records): Promise<Missing[]> {
   const wishes = parseWishes(await readRequestBody(parts, request));
   return wishes.allSums.flatMap((sum) =>
     [...records.values()].flatMap((record) => disagreement(sum, record)),

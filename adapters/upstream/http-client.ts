@@ -46,7 +46,6 @@ export class HttpClient {
   readonly #connections: number;
   readonly #slot: ReturnType<typeof pLimit>;
   readonly #pools = new Map<string, Pool>();
-  readonly #running = new Set<Transfer>();
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort = (): void => this.#stop();
   #redirects = 0;
@@ -102,14 +101,9 @@ export class HttpClient {
 
   async #exchange(to: URL, path: string, exchange: Exchange): Promise<Reply> {
     const transfer = new Transfer(exchange, this.#watchdog);
-    this.#running.add(transfer);
-    try {
-      if (this.#signal?.aborted) transfer.fail(stopped(exchange.subject));
-      else this.#pool(to).dispatch({ method: "GET", path, headers: this.#headers(to) }, transfer);
-      return await transfer.reply;
-    } finally {
-      this.#running.delete(transfer);
-    }
+    if (this.#signal?.aborted) transfer.fail(stopped(exchange.subject));
+    else this.#pool(to).dispatch({ method: "GET", path, headers: this.#headers(to) }, transfer);
+    return await transfer.reply;
   }
 
   #headers(to: URL): string[] {
@@ -148,7 +142,7 @@ export class HttpClient {
   }
 
   #stop(): void {
-    for (const transfer of this.#running) transfer.fail(stopped("upstream"));
+    // Each running transfer gets undici's ClientDestroyedError, which networkFault knows.
     for (const pool of this.#pools.values()) void pool.destroy();
   }
 

@@ -3,11 +3,12 @@
  * is gone by whatever signal, it stops MiniStack in the one way that keeps its data and leaves no process behind.
  * Started by ministack.ts; `node ministack-guard.ts '{"python":…}'`.
  */
-import { spawn } from "node:child_process";
-import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
+import { execFile, spawn } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 
 /** What the guard is told; all paths absolute. */
 export interface GuardOrder {
@@ -20,11 +21,13 @@ export interface GuardOrder {
   readonly state?: string;
 }
 
-/** Saving is over sooner: 10 MB took 0.1 s, and before it hypercorn waits up to 3 s for requests under way. */
+/** Saving is over sooner: 10 MB took 0.1 s; a long poll of a queue, under way at the stop, may hold it up for 20 s. */
 const SAVE_TIMEOUT = 60_000;
 /** State files that nothing was written to for this long are complete. */
 const QUIET = 2_000;
 const POLL = 50;
+
+const run = promisify(execFile);
 
 const order = JSON.parse(process.argv[2] ?? "") as GuardOrder;
 const child = spawn(order.python, ["-m", "ministack"], {
@@ -47,9 +50,10 @@ function stop(): void {
 }
 
 /**
- * On SIGTERM MiniStack closes its port, then waits for requests under way, then saves, then removes its pid file.
- * With work under way the process may live on after that, and its schedules go on firing: so it is killed, but not
- * before all is saved. With nothing to save, the closed port is enough.
+ * On SIGTERM MiniStack closes its port, then waits without limit for requests under way, then saves, then removes its
+ * pid file. A function that works for minutes would hold that up, so its worker is killed, as Lambda may do at any
+ * moment too. With work under way the process may live on even after that, and its schedules go on firing: so it is
+ * killed in the end, but not before all is saved. With nothing to save, the closed port is enough.
  */
 async function stopChild(): Promise<void> {
   const begun = Date.now();
@@ -58,6 +62,24 @@ async function stopChild(): Promise<void> {
     await sleep(POLL);
     if (await answers()) continue;
     if (order.state === undefined || isSaved(order.state, begun)) return;
+    for (const worker of await childrenOf(child.pid ?? 0)) kill(worker);
+  }
+  if (exitCode === undefined)
+    console.log(`MiniStack has not saved its state in ${SAVE_TIMEOUT / 1000} s: killed`);
+}
+
+/** Linux tells a process's children by thread, without the `ps` that small images lack; elsewhere `ps` is there. */
+async function childrenOf(parent: number): Promise<number[]> {
+  const tasks = `/proc/${parent}/task`;
+  try {
+    const lists = readdirSync(tasks).map((task) => readFileSync(`${tasks}/${task}/children`, "utf8"));
+    return lists.join(" ").split(" ").filter(Boolean).map(Number);
+  } catch {
+    const listed = await run("ps", ["-A", "-o", "pid=,ppid="], { timeout: 5_000 }).catch(() => ({
+      stdout: "",
+    }));
+    const pairs = listed.stdout.split("\n").map((line) => line.trim().split(/\s+/).map(Number));
+    return pairs.flatMap(([pid, ppid]) => (pid !== undefined && ppid === parent ? [pid] : []));
   }
 }
 
@@ -85,11 +107,16 @@ function answers(): Promise<boolean> {
 
 /** MiniStack's workers are in its process group, and outlive it. */
 function finish(code: number): void {
-  try {
-    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
-  } catch {
-    // No member of the group is left.
-  }
+  if (child.pid !== undefined) kill(-child.pid);
   rmSync(order.temporary, { recursive: true, force: true, maxRetries: 5 });
   process.exit(code);
+}
+
+/** Kills a process, or the group of a negative id, if there still is one. */
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended by itself.
+  }
 }

@@ -1,9 +1,10 @@
 import { hash } from "node:crypto";
 import { expect, test } from "vitest";
-import type { Item } from "../../adapters/aws/attribute-values.ts";
+import { type Item, toItem } from "../../adapters/aws/attribute-values.ts";
 import { dynamoDbClient, sqsClient } from "../../adapters/aws/clients.ts";
 import { DynamoDbLedger } from "../../adapters/aws/dynamodb-ledger.ts";
 import { printRecord } from "../../adapters/aws/ledger-items.ts";
+import { versionKey } from "../../adapters/aws/ledger-table.ts";
 import { batches, SqsQueue } from "../../adapters/aws/sqs-queue.ts";
 import { type ModuleVersion, moduleVersion } from "../../gomod/version.ts";
 import type { JournalEntry } from "../../mirror/ports.ts";
@@ -17,6 +18,7 @@ const versions = (count: number) =>
   Array.from({ length: count }, (_, n) => moduleVersion("example.com/a", `v1.${n}.0`));
 const version = moduleVersion("example.com/a", "v1.0.0");
 const held: JournalEntry = { event: "held", version, at: 1_790_000_000_000 };
+const printKey = (module: ModuleVersion) => toItem({ ...versionKey(module) });
 const stored = (module: ModuleVersion) => printRecord({ ...freshRecord(module), revision: 1 });
 
 test.each([
@@ -68,6 +70,37 @@ test("readModule and records follow every page, an empty one too", async () => {
   const all = [];
   for await (const record of ledgerOn(aws).records()) all.push(record.version);
   expect(all).toEqual(["v1.0.0", "v1.1.0"]);
+});
+
+test("due asks every shard, reads what the index names again, and gives what is still due, soonest first", async () => {
+  const [a, b, c] = versions(3) as [ModuleVersion, ModuleVersion, ModuleVersion];
+  const now = { [a.version]: 300, [b.version]: 100, [c.version]: undefined };
+  const shards: string[] = [];
+  await using aws = await faultyAws(({ body }, reply) => {
+    const { RequestItems, ExpressionAttributeValues } = JSON.parse(body.toString());
+    if (RequestItems === undefined) {
+      const shard = ExpressionAttributeValues[":shard"].S;
+      shards.push(shard);
+      const named = shard === "due#2" ? [a, c] : shard === "due#7" ? [b] : [];
+      const Items = named.map((module) => ({
+        ...printKey(module),
+        due: { N: "50" },
+        dueShard: { S: shard },
+      }));
+      json(reply, 200, { Items });
+      return;
+    }
+    const found = [a, c, b].map((module) => {
+      const due = now[module.version];
+      return printRecord({ ...freshRecord(module), revision: 1, ...(due === undefined ? {} : { due }) });
+    });
+    json(reply, 200, { Responses: { ledger: found } });
+  });
+  expect((await ledgerOn(aws).due(400, 10)).map(({ version: named }) => named)).toEqual([
+    b.version,
+    a.version,
+  ]);
+  expect(shards.sort()).toEqual(Array.from({ length: 8 }, (_, shard) => `due#${shard}`));
 });
 
 test("a batch of which nothing is ever processed ends as transient", async () => {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { type FolderMirror, openFolderMirror } from "../../adapters/local/folder-mirror.ts";
 import { hourOf } from "../../adapters/local/sqlite-ledger.ts";
 import { moduleVersion } from "../../gomod/version.ts";
@@ -13,11 +13,13 @@ import { parseTreeKey, type TreeKey } from "../../mirror/tree-keys.ts";
 import { expectedBytes } from "./kill-bytes.ts";
 
 const ROUNDS = 20;
-/** Longest life of a writer once it writes, in milliseconds. */
-const LONGEST_LIFE = 250;
+/** A writer is killed after this many lines at most, a moment later, or after this long on a busy machine. */
+const MOST_LINES = 80;
+const LONGEST_MOMENT = 5;
+const LONGEST_LIFE = 3_000;
 const LIMIT = 1 << 20;
 
-/** Starts a writer, kills it at a random moment after its first line, and gives all lines that it had said. */
+/** Starts a writer, kills it at a random moment of its work, and gives all lines that it had said. */
 async function killedWriter(folder: string, round: number): Promise<string[]> {
   const script = join(import.meta.dirname, "kill-child.ts");
   const child = spawn(process.execPath, [script, folder, `${round}`], {
@@ -25,11 +27,17 @@ async function killedWriter(folder: string, round: number): Promise<string[]> {
   });
   const lines: string[] = [];
   const reader = createInterface({ input: child.stdout });
-  const ready = once(reader, "line");
-  reader.on("line", (line) => lines.push(line));
   const closed = once(reader, "close");
-  await Promise.race([ready, closed]);
-  await sleep(Math.random() * LONGEST_LIFE);
+  // The first line is "ready".
+  const wanted = 2 + Math.floor(Math.random() * MOST_LINES);
+  const enough = new Promise<void>((resolve) => {
+    reader.on("line", (line) => {
+      if (lines.push(line) === 1) setTimeout(resolve, LONGEST_LIFE);
+      if (lines.length >= wanted) resolve();
+    });
+  });
+  await Promise.race([enough, closed]);
+  await sleep(Math.random() * LONGEST_MOMENT);
   child.kill("SIGKILL");
   await closed;
   expect(lines[0], "the writer began at once, although its predecessor was killed").toBe("ready");
@@ -75,6 +83,7 @@ async function checkSaid(mirror: FolderMirror, lines: readonly string[]): Promis
 
 test(`after SIGKILL at ${ROUNDS} random moments all that was acknowledged is there and whole, and nothing partial`, async () => {
   const folder = mkdtempSync(join(tmpdir(), "modferry-kill-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   let said = 0;
   let swept = 0;
   for (let round = 0; round < ROUNDS; round++) {
@@ -106,5 +115,4 @@ test(`after SIGKILL at ${ROUNDS} random moments all that was acknowledged is the
     `kill: ${said} acknowledged writes checked, ${swept} temporary files left by the killed and swept`,
   );
   expect(said).toBeGreaterThan(ROUNDS);
-  rmSync(folder, { recursive: true });
 }, 180_000);

@@ -174,6 +174,23 @@ describe("MemoryQueue.drain", () => {
     expect({ most, done }).toEqual({ most: 4, done: 21 });
   });
 
+  test("an order sent by a running handler starts before that handler has ended", async () => {
+    const queue = new MemoryQueue();
+    let secondStarted = () => {};
+    const started = new Promise<void>((resolve) => {
+      secondStarted = resolve;
+    });
+    await queue.send("fresh", [orderOf("first")]);
+    await queue.drain(
+      async (order) => {
+        if (nameOf(order) === "second") return secondStarted();
+        await queue.send("backfill", [orderOf("second")]);
+        await started;
+      },
+      { concurrency: 2 },
+    );
+  }, 5_000);
+
   test("a handler that throws stops none of the others, and no error is lost", async () => {
     const queue = new MemoryQueue();
     const handled: string[] = [];

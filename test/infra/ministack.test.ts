@@ -45,6 +45,7 @@ const isAlive = (pid: number): boolean => {
 };
 
 describeWithMiniStack("MiniStack on loopback", () => {
+  vi.setConfig({ testTimeout: 60_000 });
   let work: string;
   beforeAll(async () => {
     work = mkdtempSync(join(tmpdir(), "modferry-ministack-"));
@@ -53,7 +54,7 @@ describeWithMiniStack("MiniStack on loopback", () => {
   afterAll(() => rmSync(work, { recursive: true, force: true }));
   const options = (name: string) => ({ folder, stateDir: join(work, name), log: join(work, `${name}.log`) });
 
-  test("what was stored is there after a stop and a start", async () => {
+  test("what was stored is there after a stop and a start, with a request under way at the stop", async () => {
     const body = Buffer.alloc(3 << 20, "vault");
     const record = freshRecord(moduleVersion("example.com/kept", "v1.0.0"));
     const first = await startMiniStack({ ...options("kept"), persist: true });
@@ -62,8 +63,13 @@ describeWithMiniStack("MiniStack on loopback", () => {
     const { table, ledger } = await newLedger(settingsOf(first.endpoint));
     await vault.put("a/b", body);
     const written = await ledger.write([{ record }]);
+    await makeFunction(first.endpoint);
+    // MiniStack closes its port, waits for this one to end, and only then saves.
+    const underWay = invoke(first.endpoint, { wait: 60_000 }, "RequestResponse").catch(() => "cut off");
+    await new Promise((resolve) => setTimeout(resolve, 1000));
     await first.stop();
     await first.stop();
+    await underWay;
     const second = await startMiniStack({ ...options("kept"), persist: true, port: first.port });
     onTestFinished(() => second.stop());
     const again = settingsOf(second.endpoint);
@@ -76,7 +82,6 @@ describeWithMiniStack("MiniStack on loopback", () => {
     expect(await new DynamoDbLedger({ client: dynamoDbClient(again), table }).read([record])).toEqual(
       written,
     );
-    await second.stop();
   });
 
   test("without persist it begins empty and leaves no file", async () => {
@@ -105,11 +110,8 @@ describeWithMiniStack("MiniStack on loopback", () => {
     onTestFinished(() => emulator.stop());
     vi.unstubAllEnvs();
     await makeFunction(emulator.endpoint);
-    const reply = await fetch(`${emulator.endpoint}/2015-03-31/functions/f/invocations`, {
-      method: "POST",
-      body: "{}",
-    });
-    expect(await reply.json()).toEqual({ version: expect.stringMatching(/^v24\./), profile: "none" });
+    const reply = await invoke(emulator.endpoint, {}, "RequestResponse");
+    expect(JSON.parse(reply)).toEqual({ version: expect.stringMatching(/^v24\./), profile: "none" });
   });
 
   test.each(["SIGINT", "SIGKILL"] as const)(
@@ -124,14 +126,16 @@ describeWithMiniStack("MiniStack on loopback", () => {
        const { endpoint } = await startMiniStack(${JSON.stringify({ folder, stateDir: state, persist: true, log: `${state}.log` })});
        console.log(endpoint);`,
       );
-      const starter = spawn(process.execPath, [script], { stdio: ["ignore", "pipe", "inherit"] });
+      const starter = spawn(join(process.cwd(), "node_modules/.bin/node"), [script], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
       const [line] = (await once(starter.stdout, "data")) as [Buffer];
       onTestFinished(() => void starter.kill("SIGKILL"));
       const endpoint = line.toString().trim();
       await makeFunction(endpoint);
-      await (
-        await fetch(`${endpoint}/2015-03-31/functions/f/invocations`, { method: "POST", body: "{}" })
-      ).text();
+      await invoke(endpoint, {}, "RequestResponse");
+      // A worker that has nothing to do ends by itself when MiniStack does; a busy one has to be ended.
+      await invoke(endpoint, { wait: 60_000 }, "Event");
       const processes = (await processesBelow(starter.pid ?? 0)).slice(1);
       expect(processes.length).toBeGreaterThanOrEqual(3); // guard, MiniStack, the function's worker
       starter.kill(signal);
@@ -143,10 +147,23 @@ describeWithMiniStack("MiniStack on loopback", () => {
     },
   );
 
+  async function invoke(endpoint: string, event: object, type: "RequestResponse" | "Event"): Promise<string> {
+    const reply = await fetch(`${endpoint}/2015-03-31/functions/f/invocations`, {
+      method: "POST",
+      headers: { "x-amz-invocation-type": type },
+      body: JSON.stringify(event),
+    });
+    return reply.text();
+  }
+
   /** A function that tells where it runs; Python makes its zip. */
   async function makeFunction(endpoint: string): Promise<void> {
-    const code =
-      "export const handler = async () => ({ version: process.version, profile: process.env.AWS_PROFILE ?? 'none' });";
+    const code = [
+      "export const handler = async ({ wait = 0 }) => {",
+      "  await new Promise((resolve) => setTimeout(resolve, wait));",
+      "  return { version: process.version, profile: process.env.AWS_PROFILE ?? 'none' };",
+      "};",
+    ].join("\n");
     const zipping = `import sys, zipfile; zipfile.ZipFile(sys.stdout.buffer, "w").writestr("index.mjs", ${JSON.stringify(code)})`;
     const zip = execFileSync(venvPython(folder), ["-c", zipping]).toString("base64");
     const role = "arn:aws:iam::000000000000:role/r";
@@ -155,6 +172,7 @@ describeWithMiniStack("MiniStack on loopback", () => {
       Runtime: "nodejs22.x",
       Role: role,
       Handler: "index.handler",
+      Timeout: 120,
       Code: { ZipFile: zip },
     };
     const reply = await fetch(`${endpoint}/2015-03-31/functions`, {

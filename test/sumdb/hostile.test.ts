@@ -335,6 +335,7 @@ describeWithGo("a hostile checksum database", () => {
       expect(() => recordHashes(`${zipLine}\n${modLine}\n`, mv)).toThrow(ProofError);
     }
     expect(() => recordHashes(`${zip}\n${goMod}`, mv)).toThrow(ProofError);
+    expect(() => recordHashes(`${zip}\n${goMod}\n\n${other}\n`, mv)).toThrow(ProofError);
   });
 
   test("a lookup in a tree that is not the record it says is refused by the offline client as by x/mod's", async () => {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { SpoolFolder } from "../../../adapters/local/spool-folder.ts";
 import { type OpenedUpstream, openUpstream } from "../../../adapters/upstream/open-upstream.ts";
-import { type Body, isSpool, SPOOL_LIMIT } from "../../../mirror/body.ts";
+import { type Body, isSpool, SPOOL_LIMIT, sha256Of } from "../../../mirror/body.ts";
 import { MirrorError } from "../../../mirror/errors.ts";
 import {
   type Answer,
@@ -183,6 +183,27 @@ test("what a full disk throws is thrown on, and the connection is given up", asy
   expect((await mirrorError(full.zip(sample))).message).toBe("disk: read-only");
   await full.close();
   await expect.poll(() => server.open()).toBe(0);
+});
+
+test("a spool that stops before the end is transient, and what it made is disposed of", async () => {
+  answer(ok(zipBytes(30 * MIB)));
+  let disposed = 0;
+  const lazy = openUpstream(server.url, {
+    timing,
+    tools: { ...quickTools(), sleep: () => Promise.reject(new Error("once")) },
+    spool: async () => ({
+      size: 1,
+      sha256: sha256Of(new Uint8Array()),
+      path: "/nowhere",
+      read: async () => new Uint8Array(),
+      stream: async function* () {},
+      dispose: async () => void disposed++,
+    }),
+  });
+  const error = await mirrorError(lazy.zip(sample));
+  expect([error.class, error.message]).toEqual(["transient", expect.stringContaining("stopped reading")]);
+  expect(disposed).toBe(1);
+  await lazy.close();
 });
 
 test("stopping ends what runs, what waits for a connection and what waits for a retry, at once", async () => {

@@ -1,12 +1,12 @@
 import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, normalize, posix, sep } from "node:path";
 import { z } from "zod";
-import { FormatError } from "../gomod/format-error.ts";
-import { parseGoMod, type Replace } from "../gomod/go-mod.ts";
-import { parseGoWork } from "../gomod/go-work.ts";
-import { misuse } from "../mirror/errors.ts";
-import type { RequestBody, Tier } from "../mirror/requests.ts";
-import { fileKind, sumOf } from "../mirror/wishes.ts";
+import { FormatError } from "../../gomod/format-error.ts";
+import { parseGoMod, type Replace } from "../../gomod/go-mod.ts";
+import { parseGoWork } from "../../gomod/go-work.ts";
+import { misuse } from "../../mirror/errors.ts";
+import type { RequestBody, Tier } from "../../mirror/requests.ts";
+import { fileKind, sumOf } from "../../mirror/wishes.ts";
 
 /**
  * Turns the wishes of a command line into a request: files are read, with the go.sum beside each go.mod and the go.mods

@@ -1,0 +1,63 @@
+import { existsSync } from "node:fs";
+import { copyFile, mkdir, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { PUBLIC_DATABASE_KEY } from "../../sumdb/known-databases.ts";
+import type { GoCommand } from "./preflight.ts";
+import { runCommand } from "./run-command.ts";
+import type { Workplace } from "./workplace.ts";
+
+const publicDatabase = PUBLIC_DATABASE_KEY.split("+", 1)[0];
+const DOWNLOAD_TIMEOUT = 1_200_000;
+const BUILD_TIMEOUT = 1_200_000;
+
+export interface GoBuild {
+  readonly goMod: string;
+  /** The mirror: the only place that modules may come from. */
+  readonly goproxy: string;
+  readonly go: GoCommand;
+}
+
+/**
+ * Downloads and builds a project with the go command against the mirror alone: empty module cache, no state of the
+ * checksum database, GOSUMDB on. Nothing is written beside the project: go works on a copy of its go.mod and go.sum.
+ * @throws MirrorError transient with go's last lines.
+ */
+export async function buildAgainstMirror(
+  { goMod, goproxy, go }: GoBuild,
+  place: Workplace,
+  signal: AbortSignal,
+): Promise<void> {
+  await rm(place.go, { recursive: true, force: true });
+  await mkdir(place.go, { recursive: true });
+  const folder = dirname(goMod);
+  const copy = join(place.go, "go.mod");
+  await copyFile(goMod, copy);
+  const goSum = join(folder, "go.sum");
+  if (existsSync(goSum)) await copyFile(goSum, join(place.go, "go.sum"));
+  const env = goEnvironment(goproxy, go, place);
+  const run = (name: string, args: readonly string[], timeout: number) =>
+    runCommand(name, "go", args, { cwd: folder, env, log: place.log, timeout, signal });
+  await run("go mod download all", ["mod", "download", `-modfile=${copy}`, "all"], DOWNLOAD_TIMEOUT);
+  // -mod: a vendor folder would leave the mirror out.
+  const build = ["build", `-modfile=${copy}`, "-mod=readonly", "-o", "/dev/null", "./..."];
+  await run("go build ./...", build, BUILD_TIMEOUT);
+}
+
+/** None of the user's own settings of modules; only the build cache is theirs, for speed. */
+function goEnvironment(goproxy: string, go: GoCommand, place: Workplace): NodeJS.ProcessEnv {
+  const foreign = /^GO(ENV|FLAGS|PROXY|SUMDB|NOSUMDB|NOPROXY|PRIVATE|INSECURE|WORK|PATH|MODCACHE|VCS|AUTH)$/;
+  const own = Object.entries(process.env).filter(([name]) => !foreign.test(name));
+  return {
+    ...Object.fromEntries(own),
+    GOENV: "off",
+    GOPROXY: goproxy,
+    GOSUMDB: publicDatabase,
+    GOTOOLCHAIN: "local",
+    GOVCS: "*:off",
+    GOWORK: "off",
+    GOFLAGS: "-modcacherw",
+    GOPATH: join(place.go, "path"),
+    GOMODCACHE: join(place.go, "modcache"),
+    GOCACHE: go.buildCache,
+  };
+}

@@ -1,0 +1,55 @@
+import { availableParallelism } from "node:os";
+import { relative } from "node:path";
+import { redactUrl } from "../../adapters/upstream/upstream-url.ts";
+import { misuse } from "../../mirror/errors.ts";
+import type { ConfigurationInput } from "../configuration.ts";
+import { checkout } from "./workplace.ts";
+
+/** The emulator's only account and our region in it; no account of anybody's. */
+export const LOCAL_ACCOUNT = "000000000000";
+export const LOCAL_REGION = "us-east-1";
+/** As in modferry.config.ts: the stacks of `npm start` are called what they are called on AWS. */
+export const LOCAL_NAME = "modferry";
+
+/** Each worker of the emulator is a process of about 100 MB; SQS takes 2 at least. */
+const MOST_WORKERS = 4;
+
+/** Where the deployed functions fetch from. */
+export interface LocalUpstream {
+  readonly url: string;
+  /** The checksum database, where it is not the public one. */
+  readonly sumdbKey?: string;
+}
+
+/**
+ * Refuses an upstream whose URL holds a secret: the deployed functions' environment would hold it in the clear.
+ * @throws MirrorError misuse.
+ */
+export function withoutSecrets(url: string): string {
+  const { username, password, search } = new URL(url);
+  if (username === "" && password === "" && search === "") return url;
+  const remedy =
+    "name one without with --upstream URL, or run `npm start -- --embedded`, which keeps it in memory";
+  throw misuse(
+    "--upstream",
+    `--upstream: ${redactUrl(url)} comes with a user name, password or query, which deployed functions would show: ${remedy}`,
+  );
+}
+
+/** The file that `-c configuration=FILE` names: the very stacks of AWS, with a local upstream, account and region. */
+export function localConfiguration(upstream: LocalUpstream, folder: string): string {
+  const workers = Math.min(Math.max(2, availableParallelism()), MOST_WORKERS);
+  const input: ConfigurationInput = {
+    name: LOCAL_NAME,
+    upstream,
+    limits: { workers },
+    aws: { account: LOCAL_ACCOUNT, region: LOCAL_REGION },
+  };
+  const module = `${relative(folder, checkout)}/infra/configuration.ts`;
+  return [
+    "// Made by `npm start`; changes are lost.",
+    `import { defineMirror } from ${JSON.stringify(module)};`,
+    `export default defineMirror(${JSON.stringify(input, undefined, 2)});`,
+    "",
+  ].join("\n");
+}

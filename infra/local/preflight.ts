@@ -1,0 +1,64 @@
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { statfs } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { misuse } from "../../mirror/errors.ts";
+
+const NODE_MAJOR = 24;
+/** The go command that verifies and builds as the README says. */
+const OLDEST_GO_MINOR = 21;
+/** The emulator, the mirrored sample and its module cache take about 1 GB. */
+const FREE_DISK = 2_000_000_000;
+const GO_TIMEOUT = 30_000;
+
+/** What the go command says of itself. */
+export interface GoCommand {
+  readonly version: string;
+  /** The user's GOPROXY list, perhaps with secrets. */
+  readonly goproxy: string;
+  /** The user's build cache. */
+  readonly buildCache: string;
+}
+
+/**
+ * Checks what `npm start` needs of the machine, apart from Python and the port.
+ * @throws MirrorError misuse: one line with what is lacking and what mends it.
+ */
+export async function checkMachine(checkout: string, environment: NodeJS.ProcessEnv): Promise<GoCommand> {
+  const major = Number(process.versions.node.split(".", 1)[0]);
+  if (major < NODE_MAJOR) {
+    const mend = "run `npm ci`, which installs it, then `npm start`";
+    throw misuse("node", `node: this is ${process.version}, Node ${NODE_MAJOR} is needed: ${mend}`);
+  }
+  if (!existsSync(join(checkout, "node_modules", ".bin", "cdk"))) {
+    throw misuse("node_modules", "node_modules: the CDK is not installed: run `npm ci`");
+  }
+  const go = await findGo(environment);
+  const { bavail, bsize } = await statfs(checkout);
+  const free = bavail * bsize;
+  if (free < FREE_DISK) {
+    const gigabytes = (free / 1e9).toFixed(1);
+    const mend = "make room, for example with `go clean -modcache`, or move the checkout";
+    throw misuse("disk", `disk: ${gigabytes} GB free at ${checkout}, 2 GB are needed: ${mend}`);
+  }
+  return go;
+}
+
+async function findGo(environment: NodeJS.ProcessEnv): Promise<GoCommand> {
+  const install = "install Go (macOS: brew install go; Debian, Ubuntu: apt-get install golang-go)";
+  let printed: string;
+  try {
+    const args = ["env", "-json", "GOVERSION", "GOPROXY", "GOCACHE"];
+    printed = (await promisify(execFile)("go", args, { env: environment, timeout: GO_TIMEOUT })).stdout;
+  } catch (cause) {
+    throw misuse("go", `go: does not run; Go 1.${OLDEST_GO_MINOR} or newer is needed: ${install}`, cause);
+  }
+  const values = JSON.parse(printed) as Record<string, string>;
+  const version = values.GOVERSION ?? "";
+  const [, minor] = /go1\.(\d+)/.exec(version) ?? [];
+  if (minor === undefined || Number(minor) < OLDEST_GO_MINOR) {
+    throw misuse("go", `go: this is ${version}, Go 1.${OLDEST_GO_MINOR} or newer is needed: ${install}`);
+  }
+  return { version, goproxy: values.GOPROXY ?? "", buildCache: values.GOCACHE ?? "" };
+}

@@ -1,0 +1,65 @@
+import { parseArgs } from "node:util";
+import { misuse } from "../../mirror/errors.ts";
+
+export interface StartOptions {
+  /** The go.mod of the project to be mirrored; undefined for the sample. */
+  readonly goMod: string | undefined;
+  /** Over a folder and SQLite, with no AWS endpoint. */
+  readonly embedded: boolean;
+  /** Does everything once, then stops. */
+  readonly once: boolean;
+  /** The port that was asked for; undefined for the usual one, or any where that is taken. */
+  readonly port: number | undefined;
+  readonly upstream: string | undefined;
+}
+
+export const USAGE = `usage: npm start -- [path/to/go.mod] [--embedded] [--port PORT] [--upstream URL] [--once]
+
+  Brings up a mirror on this machine, mirrors what the project needs (without one: a sample of about 60 modules),
+  builds it with the go command against the mirror alone, and stays up until Ctrl-C.
+
+  --embedded      no AWS endpoint: a folder mirror and \`modferry serve\`
+  --port PORT     where to listen (default 4566, embedded 3000; another where that is taken)
+  --upstream URL  fetch from there (default: the first http(s) URL of \`go env GOPROXY\`)
+  --once          do all that, then stop`;
+
+const FLAGS = {
+  embedded: { type: "boolean" },
+  once: { type: "boolean" },
+  port: { type: "string" },
+  upstream: { type: "string" },
+} as const;
+
+/** @throws MirrorError misuse naming the flag and what would be right. */
+export function parseStartOptions(args: readonly string[]): StartOptions {
+  const { values, positionals } = readFlags(args);
+  const [goMod, surplus] = positionals;
+  if (surplus !== undefined) throw misuse(surplus, `${surplus}: one go.mod at a time`);
+  if (goMod !== undefined && !/(^|\/)go\.mod$/.test(goMod)) {
+    throw misuse(goMod, `${goMod}: not named go.mod; give the path of a project's go.mod`);
+  }
+  return {
+    goMod,
+    embedded: values.embedded ?? false,
+    once: values.once ?? false,
+    port: values.port === undefined ? undefined : parsePort(values.port),
+    upstream: values.upstream,
+  };
+}
+
+function readFlags(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: FLAGS, allowPositionals: true, strict: true });
+  } catch (cause) {
+    if (!(cause instanceof TypeError && "code" in cause)) throw cause;
+    const problem = (cause.message.split("\n", 1)[0] ?? "").replace(/\. .*$/, "");
+    const known = Object.keys(FLAGS).map((flag) => `--${flag}`);
+    throw misuse("flags", `${problem}; \`npm start --\` takes a go.mod, ${known.join(", ")}`, cause);
+  }
+}
+
+function parsePort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port < 1 || port > 65_535) throw misuse("--port", `--port ${text}: give a port from 1 to 65535`);
+  return port;
+}

@@ -1,0 +1,29 @@
+import { type App, Tags, Validations } from "aws-cdk-lib";
+import { AwsSolutionsChecks } from "cdk-nag";
+import type { Configuration } from "./configuration.ts";
+import { EndpointStack } from "./endpoint-stack.ts";
+import { PipelineStack } from "./pipeline-stack.ts";
+import { StorageStack } from "./storage-stack.ts";
+
+/** The stacks of one mirror. */
+export interface MirrorStacks {
+  readonly storage: StorageStack;
+  readonly pipeline: PipelineStack;
+  readonly endpoint: EndpointStack;
+}
+
+/** Adds a mirror's stacks, apart by life span, and the checks that synth runs over them. */
+export function addMirror(app: App, configuration: Configuration): MirrorStacks {
+  const { account, region, tags } = configuration.aws;
+  const env = { ...(account === undefined ? {} : { account }), ...(region === undefined ? {} : { region }) };
+  const props = { configuration, env };
+  const { name } = configuration;
+  const storage = new StorageStack(app, `${name}-storage`, props);
+  const pipeline = new PipelineStack(app, `${name}-pipeline`, props);
+  const endpoint = new EndpointStack(app, `${name}-endpoint`, props);
+  // By name only: nothing is exported from one stack to another.
+  for (const stack of [pipeline, endpoint]) stack.addStackDependency(storage);
+  for (const [key, value] of Object.entries(tags)) Tags.of(app).add(key, value);
+  Validations.of(app).addPlugins(new AwsSolutionsChecks());
+  return { storage, pipeline, endpoint };
+}

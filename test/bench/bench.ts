@@ -1,0 +1,16 @@
+import { formatHashTable, hashBench } from "./hash.bench.ts";
+import { syncBench } from "./sync.bench.ts";
+
+/** `npm run bench -- NAME…`: each prints one table. */
+const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
+  hash: async () => console.log(formatHashTable(await hashBench())),
+  sync: syncBench,
+};
+
+const names = process.argv.slice(2);
+const unknown = names.find((name) => BENCHES[name] === undefined);
+if (unknown !== undefined || names.length === 0) {
+  console.error(`bench: ${unknown ?? "no name"}: give one or more of ${Object.keys(BENCHES).join(", ")}`);
+  process.exit(2);
+}
+for (const name of names) await BENCHES[name]?.();
