@@ -8,7 +8,7 @@ import { MemoryTree } from "../adapters/local/memory-tree.ts";
 import { MemoryVault } from "../adapters/local/memory-vault.ts";
 import { SpoolFolder } from "../adapters/local/spool-folder.ts";
 import { zipChecker } from "../adapters/local/zip-checker.ts";
-import { defaultUpstream } from "../adapters/upstream/default-upstream.ts";
+import { defaultUpstream, refuseSelf } from "../adapters/upstream/default-upstream.ts";
 import { openSources } from "../adapters/upstream/sources.ts";
 import type { ChecksumDatabase } from "../mirror/checksum-database.ts";
 import type { Report } from "../mirror/events.ts";
@@ -32,6 +32,9 @@ interface Stores {
   readonly spools: SpoolFolder;
   close(): Promise<void>;
 }
+
+/** A desk may wait longer for a large zip over a slow line than a function can: half an hour, in ms. */
+const LONGEST_REPLY = 1_800_000;
 
 /** Opens the folder mirror of the options for writing. @throws MirrorError misuse when it cannot be, or has a writer. */
 export async function openEmbedded(
@@ -72,11 +75,12 @@ async function assemble(
   try {
     const { tree, ledger, vault, spools } = stores;
     const sources = openSources({
-      url: options.upstream ?? defaultUpstream(await environment.goproxy(), options.mirror),
+      url: await upstreamUrl(options, environment),
       verifier: options.sumdb.verifier,
       sumdbUrl: options.sumdb.url,
       noSumdb: options.noSumdb,
       spool: (chunks, limit, subject) => spools.spool(chunks, limit, subject),
+      timing: { whole: LONGEST_REPLY },
       tree,
       ledger,
       report,
@@ -104,4 +108,11 @@ async function assemble(
     await stores.close();
     throw error;
   }
+}
+
+/** @throws MirrorError misuse when there is none, or when it is this mirror itself. */
+async function upstreamUrl(options: Options, environment: CliEnvironment): Promise<string> {
+  if (options.upstream === undefined) return defaultUpstream(await environment.goproxy(), options.mirror);
+  refuseSelf(options.upstream, options.mirror);
+  return options.upstream;
 }

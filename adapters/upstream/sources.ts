@@ -7,6 +7,7 @@ import type { Ledger, Tree } from "../../mirror/ports.ts";
 import type { Verifier } from "../../sumdb/note.ts";
 import { openUpstream } from "./open-upstream.ts";
 import type { SpoolChunks } from "./reply-body.ts";
+import type { Timing } from "./timing.ts";
 import { openSumdb } from "./sumdb-source.ts";
 
 export interface SourceOptions {
@@ -18,6 +19,8 @@ export interface SourceOptions {
   /** GONOSUMDB patterns, comma-separated. */
   readonly noSumdb: string;
   readonly spool: SpoolChunks;
+  /** Other time-outs than the defaults, which are those of a function. */
+  readonly timing?: Partial<Timing>;
   readonly tree: Tree;
   readonly ledger: Ledger;
   readonly report: Report;
@@ -37,8 +40,9 @@ const TOOLCHAIN = "golang.org/toolchain";
 /** Opens the upstream and its checksum database. @throws MirrorError misuse when an address cannot be one. */
 export function openSources(options: SourceOptions): Sources {
   const { verifier, tree, ledger, report, owner, spool } = options;
-  const upstream = openUpstream(options.url, { spool, database: verifier.name });
-  const own = options.sumdbUrl === undefined ? undefined : openSumdb(options.sumdbUrl, verifier.name);
+  const timing = options.timing === undefined ? {} : { timing: options.timing };
+  const upstream = openUpstream(options.url, { spool, database: verifier.name, ...timing });
+  const own = options.sumdbUrl === undefined ? undefined : openSumdb(options.sumdbUrl, verifier.name, timing);
   const source = own ?? upstream.sumdb(verifier.name);
   const database = new ChecksumDatabase({ verifier, source, tree, ledger, now: Date.now, report, owner });
   return {
