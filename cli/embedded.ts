@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,7 +9,6 @@ import { MemoryTree } from "../adapters/local/memory-tree.ts";
 import { MemoryVault } from "../adapters/local/memory-vault.ts";
 import { SpoolFolder } from "../adapters/local/spool-folder.ts";
 import { zipChecker } from "../adapters/local/zip-checker.ts";
-import { defaultUpstream, refuseSelf } from "../adapters/upstream/default-upstream.ts";
 import { openSources } from "../adapters/upstream/sources.ts";
 import type { ChecksumDatabase } from "../mirror/checksum-database.ts";
 import type { Report } from "../mirror/events.ts";
@@ -16,6 +16,7 @@ import type { MirrorParts } from "../mirror/parts.ts";
 import type { Ledger, Tree, Vault } from "../mirror/ports.ts";
 import type { CliEnvironment } from "./environment.ts";
 import type { Options } from "./options.ts";
+import { chooseUpstream } from "./upstream-choice.ts";
 
 /** A mirror that runs in this process; its queue is drained by the caller. */
 export interface EmbeddedMirror {
@@ -57,6 +58,8 @@ export async function openInMemory(
   report: Report,
 ): Promise<EmbeddedMirror> {
   const folder = await mkdtemp(join(tmpdir(), "modferry-"));
+  // Also when a signal ends the process.
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   return await assemble(options, environment, report, {
     tree: new MemoryTree(),
     vault: new MemoryVault(),
@@ -75,7 +78,7 @@ async function assemble(
   try {
     const { tree, ledger, vault, spools } = stores;
     const sources = openSources({
-      url: await upstreamUrl(options, environment),
+      url: await chooseUpstream(options, environment),
       verifier: options.sumdb.verifier,
       sumdbUrl: options.sumdb.url,
       noSumdb: options.noSumdb,
@@ -108,11 +111,4 @@ async function assemble(
     await stores.close();
     throw error;
   }
-}
-
-/** @throws MirrorError misuse when there is none, or when it is this mirror itself. */
-async function upstreamUrl(options: Options, environment: CliEnvironment): Promise<string> {
-  if (options.upstream === undefined) return defaultUpstream(await environment.goproxy(), options.mirror);
-  refuseSelf(options.upstream, options.mirror);
-  return options.upstream;
 }

@@ -1,32 +1,41 @@
 import { open, readFile } from "node:fs/promises";
+import { fileError } from "../adapters/local/file-error.ts";
 import { h1OfGoMod } from "../gomod/dirhash.ts";
+import { FormatError } from "../gomod/format-error.ts";
 import { hashZip } from "../gomod/zip-check.ts";
 import { asMirrorError, misuse } from "../mirror/errors.ts";
 import type { CliEnvironment } from "./environment.ts";
 import type { Options } from "./options.ts";
-import type { Output } from "./output.ts";
+import { type Output, oneLine } from "./output.ts";
 
-/** `modferry hash FILE…`: the h1: hash of each zip or go.mod, as `go.sum` has it, and the file's name. */
+/**
+ * `modferry hash FILE…`: the h1: hash of each zip or go.mod, as `go.sum` has it, and the file's name.
+ * @returns the exit status: 1 when a file's content is not what its name says, 2 when a file cannot be read.
+ */
 export async function hashFiles(
   options: Options,
   _environment: CliEnvironment,
   output: Output,
 ): Promise<number> {
   if (options.arguments.length === 0) throw misuse("FILE", "no file: give module zips or go.mod files");
-  let failed = false;
+  let status = 0;
   for (const file of options.arguments) {
     try {
       output.print(`${await hashFile(file)}  ${file}`);
     } catch (thrown) {
-      failed = true;
-      output.error(`modferry: ${asMirrorError(thrown, file).message}`);
+      const error = thrown instanceof FormatError ? asMirrorError(thrown, file) : fileError(thrown, file);
+      // A file that is not there, a folder: nothing was hashed because of how it was called.
+      status = Math.max(status, error.class === "malformed" ? 1 : 2);
+      output.error(`modferry: ${oneLine(error.message)}`);
     }
   }
-  return failed ? 1 : 0;
+  return status;
 }
 
 async function hashFile(file: string): Promise<string> {
-  if (!file.endsWith(".zip")) return h1OfGoMod(await readFile(file));
+  if (!/\.(zip|mod)$/.test(file))
+    throw misuse(file, `${file}: not named .zip or .mod; give a module zip or a go.mod`);
+  if (file.endsWith(".mod")) return h1OfGoMod(await readFile(file));
   const handle = await open(file);
   try {
     const { size } = await handle.stat();

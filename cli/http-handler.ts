@@ -3,13 +3,17 @@ import { pipeline } from "node:stream/promises";
 import { asMirrorError } from "../mirror/errors.ts";
 import { type Answer, answer, type ServeParts } from "../mirror/serve.ts";
 import { byteRange } from "./byte-range.ts";
+import { IDENTITY_HEADER } from "./mirror-identity.ts";
 
 /** Everything is sent by this process. */
 const INLINE = Number.POSITIVE_INFINITY;
 
+/** @param identity says which mirror this is, so that it is never its own upstream (mirror-identity.ts). */
+type HandlerParts = ServeParts & { readonly identity: string };
+
 /** Answers one HTTP request of a client. Attacker-controlled; never throws. */
 export async function handleRequest(
-  parts: ServeParts,
+  parts: HandlerParts,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -19,6 +23,8 @@ export async function handleRequest(
       sendText(request, response, 405, "only GET and HEAD\n");
       return;
     }
+    response.setHeader("X-Content-Type-Options", "nosniff");
+    response.setHeader(IDENTITY_HEADER, parts.identity);
     const path = decodePath(request.url ?? "/");
     if (path === undefined) sendText(request, response, 400, "bad request: the path is not well-formed\n");
     else await send(request, response, await answer(parts, path, INLINE));
@@ -50,7 +56,7 @@ function sendText(request: IncomingMessage, response: ServerResponse, status: nu
   response.writeHead(status, {
     "Content-Type": "text/plain; charset=utf-8",
     "Content-Length": bytes.length,
-    ...(status === 200 ? {} : { "Cache-Control": "no-store" }),
+    "Cache-Control": "no-store",
   });
   response.end(request.method === "HEAD" ? undefined : bytes);
 }
@@ -84,14 +90,15 @@ async function sendObject(
     "Cache-Control": reply.cacheControl,
     ETag: etag,
     "Accept-Ranges": "bytes",
-    "X-Content-Type-Options": "nosniff",
   };
   if (matches(request.headers["if-none-match"], etag)) {
     response.writeHead(304, headers).end();
     return;
   }
   const ifRange = request.headers["if-range"];
-  const wanted = ifRange === undefined || ifRange === etag ? request.headers.range : undefined;
+  // Range is defined for GET alone (RFC 9110, section 14.2).
+  const ranged = request.method === "GET" && (ifRange === undefined || ifRange === etag);
+  const wanted = ranged ? request.headers.range : undefined;
   const range = byteRange(wanted, object.size);
   if (range === "unsatisfiable") {
     response.writeHead(416, { "Content-Range": `bytes */${object.size}`, "Content-Length": 0 }).end();
@@ -108,8 +115,6 @@ async function sendObject(
 }
 
 function matches(ifNoneMatch: string | undefined, etag: string): boolean {
-  return (
-    ifNoneMatch !== undefined &&
-    ifNoneMatch.split(",").some((tag) => tag.trim().replace(/^W\//, "") === etag || tag.trim() === "*")
-  );
+  const tags = ifNoneMatch?.split(",").map((tag) => tag.trim().replace(/^W\//, "")) ?? [];
+  return tags.some((tag) => tag === etag || tag === "*");
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { asMirrorError } from "../mirror/errors.ts";
+import { asMirrorError, type MirrorError, misuse } from "../mirror/errors.ts";
 import { closure } from "./closure.ts";
 import { type CliEnvironment, readEnvironment } from "./environment.ts";
 import { hashFiles } from "./hash.ts";
@@ -12,13 +12,29 @@ import { verify } from "./verify.ts";
 type Verb = (options: Options, environment: CliEnvironment, output: Output) => Promise<number>;
 type Flags = Parameters<typeof parseOptions>[1];
 
-const VERBS: Readonly<Record<string, { readonly run: Verb; readonly flags: Flags }>> = {
-  sync: { run: sync, flags: ["mirror", "upstream", "sumdb", "no-sumdb", "tier", "json"] },
-  serve: { run: serve, flags: ["mirror", "listen"] },
-  verify: { run: verify, flags: ["mirror", "sumdb", "json"] },
-  hash: { run: hashFiles, flags: [] },
-  closure: { run: closure, flags: ["upstream", "sumdb", "no-sumdb", "tier", "json"] },
+interface VerbLine {
+  readonly run: Verb;
+  readonly flags: Flags;
+  /** Whether it takes arguments beside its flags. */
+  readonly takes: "arguments" | "flags only";
+  /** Stops cleanly by itself; else a signal ends it where it is, which is as good as any crash. */
+  readonly handlesSignals?: true;
+}
+
+const VERBS: Readonly<Record<string, VerbLine>> = {
+  sync: {
+    run: sync,
+    flags: ["mirror", "upstream", "sumdb", "no-sumdb", "tier", "json"],
+    takes: "arguments",
+  },
+  serve: { run: serve, flags: ["mirror", "listen"], takes: "flags only", handlesSignals: true },
+  verify: { run: verify, flags: ["mirror", "sumdb", "json"], takes: "flags only" },
+  hash: { run: hashFiles, flags: [], takes: "arguments" },
+  closure: { run: closure, flags: ["upstream", "sumdb", "no-sumdb", "tier", "json"], takes: "arguments" },
 };
+
+/** As many different causes are shown of work that failed in several ways. */
+const MOST_CAUSES = 5;
 
 /** Runs one command line. @returns the exit status: 0, 1 (ended; something is missing or wrong) or 2 (misuse). */
 async function main(args: readonly string[], env: NodeJS.ProcessEnv, output: Output): Promise<number> {
@@ -27,7 +43,7 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv, output: Out
     output.print(USAGE);
     return 0;
   }
-  const verb = VERBS[name];
+  const verb = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
   if (verb === undefined) {
     output.error(
       `modferry: ${oneLine(name)}: no such verb; there are ${Object.keys(VERBS).join(", ")} (modferry help)`,
@@ -36,11 +52,36 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv, output: Out
   }
   try {
     const environment = readEnvironment(env);
-    return await verb.run(parseOptions(name, verb.flags, rest, environment), environment, output);
+    const options = parseOptions(name, verb.flags, rest, environment);
+    const surplus = options.arguments[0];
+    if (verb.takes === "flags only" && surplus !== undefined)
+      throw misuse(surplus, `${surplus}: \`modferry ${name}\` takes flags only (modferry help)`);
+    if (verb.handlesSignals === undefined) exitOnSignals(output);
+    return await verb.run(options, environment, output);
   } catch (thrown) {
-    const error = asMirrorError(thrown, `modferry ${name}`);
-    for (const line of error.message.split("\n")) output.error(`modferry: ${oneLine(line)}`);
-    return error.class === "misuse" ? 2 : 1;
+    const errors = causesOf(thrown, `modferry ${name}`);
+    const lines = new Set(errors.flatMap((error) => error.message.split("\n")));
+    for (const line of lines) output.error(`modferry: ${oneLine(line)}`);
+    return errors.every((error) => error.class === "misuse") ? 2 : 1;
+  }
+}
+
+/** What went wrong, and not only that several things did. */
+function causesOf(thrown: unknown, subject: string): MirrorError[] {
+  const causes = thrown instanceof AggregateError ? thrown.errors.slice(0, MOST_CAUSES) : [thrown];
+  return causes.map((cause) => asMirrorError(cause, subject));
+}
+
+/** A shell's own statuses for these: 128 and the signal's number. */
+function exitOnSignals(output: Output): void {
+  for (const [signal, status] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const) {
+    process.once(signal, () => {
+      output.error(`modferry: stopped by ${signal}; run it again to go on`);
+      process.exit(status);
+    });
   }
 }
 

@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { redactUrl } from "../adapters/upstream/upstream-url.ts";
 import { FormatError } from "../gomod/format-error.ts";
 import { misuse } from "../mirror/errors.ts";
 import { type Tier, tier } from "../mirror/requests.ts";
@@ -64,7 +65,10 @@ export function parseOptions(
   const { values, positionals } = readFlags(verb, allowed, args);
   return {
     arguments: positionals,
-    mirror: mirrorFolder(values.mirror ?? environment.mirror ?? "mirror"),
+    mirror:
+      values.mirror === undefined && environment.mirror !== undefined
+        ? mirrorFolder(environment.mirror, "MODFERRY_MIRROR")
+        : mirrorFolder(values.mirror ?? "mirror", "--mirror"),
     upstream: values.upstream,
     sumdb: parseSumdb(values.sumdb ?? PUBLIC_DATABASE_KEY),
     noSumdb: (values["no-sumdb"] ?? []).join(","),
@@ -101,12 +105,14 @@ const flagList = (flags: readonly Flag[]): string =>
   flags.length === 0 ? "no flags" : flags.map((flag) => `--${flag}`).join(", ");
 const firstLine = (text: string): string => (text.split("\n", 1)[0] ?? "").replace(/\. .*$/, "");
 
-function mirrorFolder(address: string): string {
-  if (address === "") throw misuse("--mirror", "--mirror: empty; give a folder");
-  if (/^(aws:|https?:)/.test(address)) {
+function mirrorFolder(address: string, from: "--mirror" | "MODFERRY_MIRROR"): string {
+  if (address === "") throw misuse(from, `${from}: empty; give a folder`);
+  if (address.includes("\0")) throw misuse(from, `${from}: holds a NUL byte; give a folder`);
+  if (/^(aws:|[a-z][a-z0-9+.-]*:\/\/)/i.test(address)) {
+    const shown = address.startsWith("aws:") ? address : redactUrl(address);
     throw misuse(
-      "--mirror",
-      `--mirror ${address}: only folders so far; a deployed mirror takes requests through its vault's inbox`,
+      from,
+      `${from}: ${shown}: give a folder's path; a deployed mirror takes requests through its vault's inbox`,
     );
   }
   return address;
@@ -117,8 +123,11 @@ function parseSumdb(text: string): SumdbOption {
   const [key = "", url, ...rest] = text.trim().split(/\s+/);
   if (rest.length > 0)
     throw misuse("--sumdb", "--sumdb: give a verifier key and perhaps a URL, in one argument");
-  if (url !== undefined && !/^(https?|file):\/\//.test(url)) {
-    throw misuse("--sumdb", `--sumdb: ${url}: not an http(s) URL`);
+  if (url !== undefined && !(/^(https?|file):\/\//.test(url) && URL.canParse(url))) {
+    throw misuse(
+      "--sumdb",
+      `--sumdb: ${redactUrl(url)}: not an address of a database; give an http(s) URL after the key`,
+    );
   }
   try {
     return { verifier: parseVerifierKey(key), url };
@@ -135,9 +144,10 @@ function parseTier(text: string): Tier {
 }
 
 function parseListen(text: string): { host: string; port: number } {
-  const [, host, port] = /^(?:(.*):)?(\d{1,5})$/.exec(text) ?? [];
+  const [, bracketed, plain, port] =
+    /^(?:(?:\[([0-9A-Fa-f:.]+(?:%\w+)?)\]|([A-Za-z0-9_.-]+)):)?(\d{1,5})$/.exec(text) ?? [];
   if (port === undefined || Number(port) > 65_535) {
-    throw misuse("--listen", `--listen ${text}: give HOST:PORT, such as 127.0.0.1:3000`);
+    throw misuse("--listen", `--listen ${text}: give HOST:PORT, such as 127.0.0.1:3000 or [::1]:3000`);
   }
-  return { host: (host ?? "127.0.0.1").replace(/^\[(.*)\]$/, "$1"), port: Number(port) };
+  return { host: bracketed ?? plain ?? "127.0.0.1", port: Number(port) };
 }

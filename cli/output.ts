@@ -1,3 +1,5 @@
+import { misuse } from "../mirror/errors.ts";
+
 export { oneLine } from "../mirror/missing-table.ts";
 
 /** Where a verb writes, and what it may read; tests put their own in. */
@@ -29,7 +31,8 @@ export function processOutput(): Output {
       let size = 0;
       for await (const chunk of stdin) {
         size += chunk.length;
-        if (size > LARGEST_STDIN) break;
+        if (size > LARGEST_STDIN)
+          throw misuse("-", `-: stdin has more than ${LARGEST_STDIN} bytes; name files`);
         chunks.push(chunk);
       }
       return Buffer.concat(chunks).toString("utf8");

@@ -3,6 +3,7 @@ import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
 import { misuse } from "../mirror/errors.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { handleRequest } from "./http-handler.ts";
+import { mirrorIdentity } from "./mirror-identity.ts";
 import type { Options } from "./options.ts";
 import type { Output } from "./output.ts";
 
@@ -12,7 +13,8 @@ const GRACE = 5_000;
 /** `modferry serve`: a GOPROXY over the folder mirror, until Ctrl-C. */
 export async function serve(options: Options, _environment: CliEnvironment, output: Output): Promise<number> {
   const mirror = await openFolderMirror(options.mirror, { mode: "read" });
-  const parts = { tree: mirror.tree, ledger: mirror.ledger, now: Date.now };
+  const identity = await mirrorIdentity(options.mirror);
+  const parts = { tree: mirror.tree, ledger: mirror.ledger, now: Date.now, identity };
   const server = createServer((request, response) => void handleRequest(parts, request, response));
   const { host, port } = options.listen;
   try {
@@ -27,15 +29,22 @@ export async function serve(options: Options, _environment: CliEnvironment, outp
   }
   const address = server.address();
   const bound = typeof address === "object" && address !== null ? address.port : port;
-  const shown = host.includes(":") ? `[${host}]` : host;
-  output.print(`export GOPROXY=http://${shown}:${bound}`);
+  output.print(`export GOPROXY=http://${reachable(host)}:${bound}`);
   await new Promise<void>((resolve) => {
     process.once("SIGINT", resolve);
     process.once("SIGTERM", resolve);
   });
-  server.close();
+  // Replies that are under way still read the mirror.
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   setTimeout(() => server.closeAllConnections(), GRACE).unref();
-  server.closeIdleConnections();
+  await closed;
   await mirror.close();
   return 0;
+}
+
+/** What a client on this machine calls a listening address: "all interfaces" is none that can be asked. */
+function reachable(host: string): string {
+  if (host === "0.0.0.0") return "127.0.0.1";
+  if (host === "::") return "[::1]";
+  return host.includes(":") ? `[${host}]` : host;
 }

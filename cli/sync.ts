@@ -41,13 +41,14 @@ export async function sync(options: Options, environment: CliEnvironment, output
     printMissing(missing, output, options.json);
     return 1;
   } finally {
-    progress.end();
     await mirror.close();
   }
 }
 
 /** A head that cannot be had now need not stop the run: records are proven under the last one where they can be. */
 async function advanceHead(mirror: EmbeddedMirror, output: Output): Promise<void> {
+  // Without a head so far, the first record to be proven brings one; and perhaps no database covers anything here.
+  if ((await mirror.parts.ledger.readHead(mirror.database.name)) === undefined) return;
   try {
     await mirror.database.advance();
   } catch (thrown) {

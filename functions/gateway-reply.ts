@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import type { APIGatewayProxyEvent, APIGatewayProxyResult } from "aws-lambda";
 import { asMirrorError } from "../mirror/errors.ts";
 import type { Answer } from "../mirror/serve.ts";
@@ -15,7 +16,10 @@ export function requestPath(event: Pick<APIGatewayProxyEvent, "pathParameters" |
   }
 }
 
-/** An answer as API Gateway's Lambda proxy takes it; every body in base64, since tiles are binary. */
+/**
+ * An answer as API Gateway's Lambda proxy takes it. Text goes as text: whether a gateway decodes base64 depends on the
+ * request's Accept header (Amazon API Gateway, Return binary media from a Lambda proxy integration), and go sends none.
+ */
 export async function gatewayReply(
   reply: Answer,
   headers: APIGatewayProxyEvent["headers"],
@@ -36,6 +40,7 @@ export async function gatewayReply(
     const common = { "Content-Type": reply.type, "Cache-Control": reply.cacheControl, ETag: etag };
     if (header(headers, "if-none-match") === etag) return { statusCode: 304, headers: common, body: "" };
     const body = Buffer.from(await object.read(0, object.size));
+    if (isUtf8(body)) return { statusCode: 200, headers: common, body: body.toString("utf8") };
     return { statusCode: 200, headers: common, body: body.toString("base64"), isBase64Encoded: true };
   } finally {
     await object.close();
@@ -59,8 +64,7 @@ function text(status: number, body: string, headers: Record<string, string>): AP
       ...(status === 200 ? {} : { "Cache-Control": "no-store" }),
       ...headers,
     },
-    body: Buffer.from(body).toString("base64"),
-    isBase64Encoded: true,
+    body,
   };
 }
 

@@ -36,21 +36,20 @@ export async function readRootGraph(
 ): Promise<RootGraph> {
   const reader = new GraphReader(requirements, options);
   const selected = await reader.readPruned(wished);
-  const promotion = new Promotion(reader, selected);
+  const promotion = new Promotion(reader, selected, wished);
   for (const root of wished) {
     promotion.join(root, false);
     for (const listed of root.requires ?? []) promotion.join(listed, root.pruned && !root.listsIndirect);
   }
   for (const node of selected.values()) promotion.join(node, false);
-  // A wished version that another wish raises is fetched all the same, if only for go to say so.
-  return { selected, selectable: new Set([...wished, ...(await promotion.run())]) };
+  return { selected, selectable: await promotion.run() };
 }
 
 /** Finds what can be selected as more and more of it becomes a root. */
 class Promotion {
   readonly #reader: GraphReader;
   readonly #floor: Selected;
-  readonly #selectable = new Set<Node>();
+  readonly #selectable: Set<Node>;
   /** The lowest version known of each path that may provide packages. */
   readonly #providers = new Map<string, Node>();
   /** Nodes whose go.mod cannot be trusted to list all that they import. */
@@ -60,9 +59,11 @@ class Promotion {
   /** Nodes all of whose selection may provide packages. */
   readonly #opened = new Set<Node>();
 
-  constructor(reader: GraphReader, floor: Selected) {
+  /** @param wished fetched and read even where another of them raises it, if only for go to say so */
+  constructor(reader: GraphReader, floor: Selected, wished: readonly Node[]) {
     this.#reader = reader;
     this.#floor = floor;
+    this.#selectable = new Set(wished);
   }
 
   /** Takes the node for a provider of packages. */
@@ -83,7 +84,8 @@ class Promotion {
       // Together first, so that reading them one by one waits for no file.
       await this.#reader.readTogether(unread);
       for (const node of unread) {
-        const alone = [...(await this.#reader.readPruned([node])).values()];
+        // One round: a root that this round raises keeps its new version, even when the next one would not.
+        const alone = [...(await this.#reader.readTogether([node])).values()];
         this.#alone.set(node, alone);
         for (const found of alone) {
           const least = this.#floor.get(found.path);

@@ -86,7 +86,9 @@ export function defineMirror(input: ConfigurationInput): Configuration {
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const unknown = issue?.code === "unrecognized_keys" ? issue.keys[0] : undefined;
-  const field = [...(issue?.path ?? []), ...(unknown === undefined ? [] : [unknown])].join(".") || "configuration";
-  const problem = unknown === undefined ? issue?.message : "no such field; infra/configuration.ts lists them all";
+  const field =
+    [...(issue?.path ?? []), ...(unknown === undefined ? [] : [unknown])].join(".") || "configuration";
+  const problem =
+    unknown === undefined ? issue?.message : "no such field; infra/configuration.ts lists them all";
   throw misuse(field, `configuration: ${field}: ${problem ?? "not understood"}`);
 }

@@ -39,7 +39,7 @@ export class EndpointStack extends Stack {
       restApiName: configuration.name,
       endpointConfiguration: { types: [EndpointType.PRIVATE] },
       policy: resourcePolicy(configuration.endpoint.vpcEndpointIds),
-      // Tiles are binary, and go names no media type: every body travels in base64.
+      // A go.mod that is no UTF-8 travels in base64; all else is text or a link (functions/gateway-reply.ts).
       binaryMediaTypes: ["*/*"],
       deployOptions: { stageName: STAGE },
       // An account-wide singleton that is not ours to set (facts: emulators).

@@ -33,7 +33,7 @@ export function grantReadLedger(to: MirrorFunction): void {
 
 export function grantWriteLedger(to: MirrorFunction): void {
   grantReadLedger(to);
-  to.grant(["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"], [tableArn(to)]);
+  to.grant(["dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"], [tableArn(to)]);
 }
 
 /** Which records are due. */

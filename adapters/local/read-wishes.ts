@@ -4,9 +4,12 @@ import { z } from "zod";
 import { FormatError } from "../../gomod/format-error.ts";
 import { parseGoMod, type Replace } from "../../gomod/go-mod.ts";
 import { parseGoWork } from "../../gomod/go-work.ts";
+import { modulePath } from "../../gomod/module-path.ts";
+import { formatModuleVersion, moduleVersion } from "../../gomod/version.ts";
 import { misuse } from "../../mirror/errors.ts";
 import type { RequestBody, Tier } from "../../mirror/requests.ts";
-import { fileKind, sumOf } from "../../mirror/wishes.ts";
+import { fileKind, parseWishes, sumOf } from "../../mirror/wishes.ts";
+import { codeOf } from "./file-error.ts";
 
 /**
  * Turns the wishes of a command line into a request: files are read, with the go.sum beside each go.mod and the go.mods
@@ -32,12 +35,22 @@ export async function readWishes(
       const list = readBuildList(await stdin());
       files[`stdin${at}/go.mod`] = list.goMod;
       exact.push(...list.exact);
+    } else if (/^[a-z][a-z0-9+.-]*:\/\//i.test(wish)) {
+      // Not repeated: it may hold a password.
+      throw misuse("WISH", "a URL is no wish: name where to fetch from with --upstream");
     } else if (!wish.includes("@") && fileKind(basename(wish)) !== undefined)
       await readModuleFile(wish, files);
     else if (/^[^@\s]+@[^@\s]+$/.test(wish)) roots.push(wish);
     else throw misuse(wish, await explainWish(wish));
   }
-  return { format: 1, tier, files, exact, wishes: roots, together: true };
+  const body: RequestBody = { format: 1, tier, files, exact, wishes: roots, together: true };
+  checkWishes(body);
+  return body;
+}
+
+/** Here, before anything is opened or asked: accepting the request would find the same later. */
+function checkWishes(body: RequestBody): void {
+  for (const path of parseWishes(body).latest) parsed(() => modulePath(path), `${path}@latest`);
 }
 
 async function explainWish(wish: string): Promise<string> {
@@ -85,7 +98,10 @@ function parsed<T>(parse: () => T, path: string): T {
   try {
     return parse();
   } catch (cause) {
-    if (cause instanceof FormatError) throw misuse(path, cause.message, cause);
+    if (cause instanceof FormatError) {
+      const named = cause.message.startsWith(path) ? cause.message : `${path}: ${cause.message}`;
+      throw misuse(path, named, cause);
+    }
     throw cause;
   }
 }
@@ -99,10 +115,17 @@ async function readText(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (cause) {
-    const why =
-      cause instanceof Error && "code" in cause && cause.code === "ENOENT" ? "no such file" : String(cause);
-    throw misuse(path, `${path}: ${why}`, cause);
+    throw misuse(path, `${path}: ${whyUnread(cause)}`, cause);
   }
+}
+
+function whyUnread(thrown: unknown): string {
+  const code = codeOf(thrown);
+  if (code === "ENOENT" || code === "ENOTDIR") return "no such file; check the path";
+  if (code === "EISDIR") return "a folder; name a file";
+  if (code === "EACCES" || code === "EPERM")
+    return "not permitted to read it; give this user the right to it";
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
 const listedModule = z.object({
@@ -126,13 +149,14 @@ function readBuildList(text: string): { goMod: string; exact: string[] } {
   });
   const main = modules.find((module) => module.Main);
   const required = modules.flatMap((module) => {
-    const used = module.Replace ?? module;
-    return module.Main || used.Version === undefined ? [] : [`${used.Path} ${used.Version}`];
+    const { Path: path, Version: version } = module.Replace ?? module;
+    if (module.Main || version === undefined) return [];
+    return [parsed(() => moduleVersion(path, version), "-: stdin")];
   });
-  const lines = required.map((line) => `\t${line}\n`).join("");
+  const lines = required.map(({ path, version }) => `\t${path} ${version}\n`).join("");
   return {
     goMod: `module stdin.invalid/main\n\ngo ${main?.GoVersion ?? "1.21"}\n\nrequire (\n${lines})\n`,
-    exact: required.map((line) => line.replace(" ", "@")),
+    exact: required.map(formatModuleVersion),
   };
 }
 

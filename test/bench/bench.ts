@@ -1,9 +1,11 @@
 import { formatHashTable, hashBench } from "./hash.bench.ts";
+import { largeBench } from "./large.bench.ts";
 import { syncBench } from "./sync.bench.ts";
 
 /** `npm run bench -- NAME…`: each prints one table. */
 const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   hash: async () => console.log(formatHashTable(await hashBench())),
+  large: largeBench,
   sync: syncBench,
 };
 

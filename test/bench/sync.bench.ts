@@ -30,9 +30,15 @@ export async function syncBench(): Promise<void> {
   try {
     for (let round = 0; round < ROUNDS; round++) {
       await upstream.reset();
-      rows["modferry sync"]?.push({ ...(await runSync(upstream)), requests: (await upstream.counts()).kinds });
+      rows["modferry sync"]?.push({
+        ...(await runSync(upstream)),
+        requests: (await upstream.counts()).kinds,
+      });
       await upstream.reset();
-      rows["go mod download all"]?.push({ ...(await runGo(upstream)), requests: (await upstream.counts()).kinds });
+      rows["go mod download all"]?.push({
+        ...(await runGo(upstream)),
+        requests: (await upstream.counts()).kinds,
+      });
     }
   } finally {
     await upstream.close();
@@ -79,8 +85,12 @@ function print(rows: Readonly<Record<string, Round[]>>): void {
         name.padEnd(22),
         wall.toFixed(2).padStart(6),
         (wall / base).toFixed(2).padStart(5),
-        median(rounds.map((round) => round.cpuSeconds)).toFixed(2).padStart(5),
-        median(rounds.map((round) => round.peakMiB)).toFixed(0).padStart(8),
+        median(rounds.map((round) => round.cpuSeconds))
+          .toFixed(2)
+          .padStart(5),
+        median(rounds.map((round) => round.peakMiB))
+          .toFixed(0)
+          .padStart(8),
         requests,
       ].join("  "),
     );

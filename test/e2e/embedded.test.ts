@@ -1,3 +1,4 @@
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { describeWithGo } from "../go-command.ts";
@@ -37,6 +38,8 @@ describeWithGo("an embedded mirror of a project, with no other source and GOSUMD
         const before = await moduleFiles(copy);
         for (const command of ["build ./...", "list -m all", "mod tidy", `get ${ROOTS[project]}`]) {
           await client.clearModCache();
+          // Without go.sum each hash has to come from the checksum database, and tidy writes the same again.
+          if (command === "mod tidy") await rm(join(copy, "go.sum"));
           await allSucceed(client, copy, [command]);
           expect(await moduleFiles(copy), `after go ${command}`).toEqual(before);
         }
@@ -47,8 +50,10 @@ describeWithGo("an embedded mirror of a project, with no other source and GOSUMD
         try {
           const other = await world.client(served.url);
           const at = await other.copyProject(project);
+          await rm(join(at, "go.sum"));
           const commands = ["mod tidy", `get ${ROOTS[project]}`, "build ./...", "list -m all"];
           await allSucceed(other, at, [...commands, "mod download all", "mod verify", "mod vendor"]);
+          expect((await moduleFiles(at))["go.mod"]).toBe(before["go.mod"]);
         } finally {
           expectSuccess(await served.stop(), "serve, ended by Ctrl-C");
         }

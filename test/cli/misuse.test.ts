@@ -1,0 +1,370 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openFolderMirror } from "../../adapters/local/folder-mirror.ts";
+import { type CommandOptions, ended, modferry, serveMirror, spawnModferry } from "../e2e/modferry-command.ts";
+
+const VKEY = "sumdb.example.test+10968c75+AZBv9m6MKyyc9YuOdh2zQI9j0V6EAqgb36PAYuNV1HCX";
+const PASSWORD = "s3cretpassword";
+/** Nothing listens there: whatever is asked of it before the mistake is found would take many seconds. */
+const NOWHERE = ["--upstream", "http://127.0.0.1:1"];
+const TIMEOUT = 120_000;
+/** Far below any time-out of the upstream adapter, far above what a loaded machine needs, in ms. */
+const PROMPT = 10_000;
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "modferry-misuse-"));
+  await mkdir(join(folder, "project"));
+  await mkdir(join(folder, "odd/go.mod"), { recursive: true });
+  await writeFile(join(folder, "project/go.mod"), "module example.com/m\n\ngo 1.21\n");
+  await writeFile(join(folder, "notes.txt"), "\n");
+  await mkdir(join(folder, "foreign"));
+  await writeFile(join(folder, "foreign/file"), "");
+  await mkdir(join(folder, "work"));
+  await writeFile(join(folder, "work/go.work"), "go 1.21\n\nuse ./gone\n");
+  await mkdir(join(folder, "sum"));
+  await writeFile(join(folder, "sum/go.sum"), "example.com/a v1.0.0 h1:A\nexample.com/a v1.0.0\n");
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** One line on stderr, exit 2, nothing on stdout. @returns the line. */
+async function misused(args: readonly string[], options: CommandOptions = {}): Promise<string> {
+  const run = await modferry(args, { cwd: folder, ...options });
+  expect(run.stdout).toBe("");
+  expect(run.code, run.stderr).toBe(2);
+  expect(run.stderr.trimEnd().split("\n")).toHaveLength(1);
+  expect(run.stderr).toMatch(/^modferry: /);
+  return run.stderr.trimEnd().slice("modferry: ".length);
+}
+
+describe("a mistake on the command line is one line that names it and what would be right, and exit 2", () => {
+  const WISH = "example.com/a@v1.0.0";
+  test.concurrent.each<[string, string[], RegExp[]]>([
+    ["an unknown verb", ["frob"], [/frob: no such verb/, /sync, serve, verify, hash, closure/]],
+    ["a verb that is a word of JavaScript", ["constructor"], [/constructor: no such verb/]],
+    ["an unknown flag", ["sync", WISH, "--bogus"], [/'--bogus'/, /takes --mirror/]],
+    ["another verb's flag", ["serve", "--tier", "build"], [/--tier/, /takes --mirror, --listen/]],
+    ["a flag without its value", ["sync", WISH, "--mirror"], [/'--mirror <value>' argument missing/]],
+    ["a value for a switch", ["sync", WISH, "--json=yes"], [/'--json' does not take an argument/]],
+    ["an argument too many", ["serve", "surplus"], [/surplus/, /flags only/]],
+    ["an argument too many", ["verify", "surplus"], [/surplus/, /flags only/]],
+    ["no wish", ["sync"], [/no wish/, /go\.mod.*module@version.*-/]],
+    ["no wish", ["closure"], [/no wish/]],
+    ["an empty mirror", ["sync", WISH, "--mirror="], [/--mirror: empty; give a folder/]],
+    [
+      "a mirror that is a URL",
+      ["sync", WISH, "--mirror", "https://h/x"],
+      [/--mirror: https:\/\/h\/x/, /folder/],
+    ],
+    ["a mirror in AWS", ["sync", WISH, "--mirror", "aws:prod"], [/--mirror: aws:prod/, /folder/]],
+    [
+      "a mirror that is a file",
+      ["sync", WISH, ...NOWHERE, "--mirror", "notes.txt"],
+      [/notes\.txt: a file; name a folder/],
+    ],
+    [
+      "a foreign folder",
+      ["sync", WISH, ...NOWHERE, "--mirror", "foreign"],
+      [/foreign: no mirror, but not empty/],
+    ],
+    [
+      "no mirror to serve",
+      ["serve", "--mirror", "none"],
+      [/none: no mirror here; `modferry sync` makes one/],
+    ],
+    ["no mirror to verify", ["verify", "--mirror", "none"], [/none: no mirror here/]],
+    ["an unknown tier", ["sync", WISH, "--tier", "all"], [/--tier all: not a tier; give build or tidy/]],
+    ["no key", ["sync", WISH, "--sumdb", "sum.example.com"], [/--sumdb: .*verifier key/, /NAME\+HASH\+KEY/]],
+    [
+      "two URLs after a key",
+      ["sync", WISH, "--sumdb", `${VKEY} http://a http://b`],
+      [/--sumdb: /, /one argument/],
+    ],
+    [
+      "a database's address that is none",
+      ["sync", WISH, "--sumdb", `${VKEY} ftp://h/`],
+      [/--sumdb: ftp:\/\/h/, /http\(s\)/],
+    ],
+    [
+      "an upstream that is no URL",
+      ["sync", WISH, "--mirror", "m1", "--upstream", "proxy"],
+      [/--upstream: not a URL/, /https:\/\//],
+    ],
+    [
+      "an upstream of no known kind",
+      ["sync", WISH, "--mirror", "m2", "--upstream", "ftp://h/"],
+      [/--upstream: ftp:\/\/h/, /https:\/\//],
+    ],
+    [
+      "no upstream at all",
+      ["sync", WISH, "--mirror", "m3"],
+      [/--upstream: GOPROXY .* names no http\(s\) URL/, /--upstream URL/],
+    ],
+    [
+      "a wish that is nothing",
+      ["sync", "golang.org/x/tools", ...NOWHERE],
+      [/golang\.org\/x\/tools: not a wish/, /module@version/],
+    ],
+    [
+      "a branch",
+      ["sync", "golang.org/x/tools@master", ...NOWHERE],
+      [/"master" invalid: must be of the form v1\.2\.3/],
+    ],
+    ["a short version", ["sync", "golang.org/x/tools@v0.1", ...NOWHERE], [/golang\.org\/x\/tools@v0\.1: /]],
+    ["no module path", ["sync", "a@v1.0.0", ...NOWHERE], [/malformed module path "a": missing dot/]],
+    ["no module path", ["sync", "!!x@latest", ...NOWHERE], [/!!x@latest: malformed module path/]],
+    [
+      "a major version that disagrees",
+      ["sync", "example.com/a/v2@v1.0.0", ...NOWHERE],
+      [/example\.com\/a\/v2/, /v1/],
+    ],
+    ["two at signs", ["sync", "a@b@latest", ...NOWHERE], [/a@b@latest: not a wish/]],
+    [
+      "a folder",
+      ["sync", "project", ...NOWHERE],
+      [/project: a folder; name the file in it: project\/go\.mod/],
+    ],
+    ["a folder named go.mod", ["sync", "odd/go.mod", ...NOWHERE], [/odd\/go\.mod: a folder; name a file/]],
+    ["a file that is not there", ["closure", "none/go.mod", ...NOWHERE], [/none\/go\.mod: no such file/]],
+    [
+      "another file",
+      ["sync", "notes.txt", ...NOWHERE],
+      [/notes\.txt: not named go\.mod, go\.sum or go\.work/],
+    ],
+    [
+      "a workspace's member that is not there",
+      ["sync", "work/go.work", ...NOWHERE],
+      [/work\/gone\/go\.mod: no such file/],
+    ],
+    [
+      "nothing on stdin",
+      ["sync", "-", ...NOWHERE],
+      [/stdin is empty; pipe the output of `go list -m -json all`/],
+    ],
+    [
+      "no port",
+      ["serve", "--listen", "localhost"],
+      [/--listen localhost: give HOST:PORT, such as 127\.0\.0\.1:3000/],
+    ],
+    [
+      "no port that can be",
+      ["serve", "--listen", "127.0.0.1:70000"],
+      [/--listen 127\.0\.0\.1:70000: give HOST:PORT/],
+    ],
+    ["no host", ["serve", "--listen", ":3000"], [/--listen :3000: give HOST:PORT/]],
+    [
+      "an IPv6 address without brackets",
+      ["serve", "--listen", "::1:3000"],
+      [/--listen ::1:3000: .*\[::1\]:3000/],
+    ],
+    ["nothing to hash", ["hash"], [/no file/, /zips or go\.mod/]],
+    ["a file to hash that is not there", ["hash", "none.zip"], [/none\.zip: .*no such file/]],
+    ["a folder to hash", ["hash", "odd/go.mod"], [/odd\/go\.mod: /]],
+    ["what is neither zip nor go.mod", ["hash", "notes.txt"], [/notes\.txt: not named \.zip or \.mod/]],
+  ])(
+    "%s: modferry %j",
+    async (_what, args, expected) => {
+      const line = await misused(args);
+      for (const part of expected) expect(line).toMatch(part);
+    },
+    TIMEOUT,
+  );
+
+  test.each<[string, string, RegExp]>([
+    ["not JSON", "hello\n}\n", /-: stdin is not the output of `go list -m -json all`/],
+    ["objects without Path", "{\n}\n", /an object has no Path/],
+    [
+      "a version that is none",
+      '{\n"Path": "example.com/a",\n"Version": "master"\n}\n',
+      /-: stdin: .*"master" invalid/,
+    ],
+    [
+      "a path that would be a line",
+      '{\n"Path": "example.com/a v1.0.0\\nreplace",\n"Version": "v1.0.0"\n}\n',
+      /-: stdin: malformed/,
+    ],
+  ])(
+    "stdin that is %s",
+    async (_what, stdin, expected) => {
+      expect(await misused(["sync", "-", ...NOWHERE], { stdin })).toMatch(expected);
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "a go.sum that does not parse is named with its line",
+    async () => {
+      const line = await misused(["sync", "sum/go.sum", ...NOWHERE]);
+      expect(line).toMatch(/sum\/go\.sum:\d+: /);
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "a mistake in the environment names the variable",
+    async () => {
+      const env = { MODFERRY_MIRROR: "https://h/x" };
+      expect(await misused(["sync", WISH, ...NOWHERE], { env })).toMatch(
+        /^MODFERRY_MIRROR: https:\/\/h\/x: give a folder/,
+      );
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "a port that is taken is named",
+    async () => {
+      const server = createServer();
+      await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+      const { port } = server.address() as AddressInfo;
+      await (await openFolderMirror(join(folder, "to-serve"), { mode: "write" })).close();
+      const line = await misused(["serve", "--mirror", "to-serve", "--listen", `127.0.0.1:${port}`]);
+      expect(line).toMatch(
+        new RegExp(`--listen 127\\.0\\.0\\.1:${port}: .*EADDRINUSE.*; give another address or port`),
+      );
+      server.close();
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "help and no verb print the usage and succeed",
+    async () => {
+      for (const args of [[], ["help"], ["--help"], ["sync", "--help"], ["serve", "-h"]]) {
+        const run = await modferry(args);
+        expect([run.code, run.stderr]).toEqual([0, ""]);
+        expect(run.stdout).toContain("usage: modferry VERB");
+      }
+    },
+    TIMEOUT,
+  );
+});
+
+describe("an upstream that is the mirror itself", () => {
+  test(
+    "is refused as its folder, by whatever path, and as `modferry serve` of it, given or from GOPROXY",
+    async () => {
+      const mirror = join(folder, "self");
+      await (await openFolderMirror(mirror, { mode: "write" })).close();
+      const served = await serveMirror(mirror);
+      try {
+        for (const args of [
+          ["--upstream", `file://${mirror}/tree`, "--mirror", mirror],
+          ["--upstream", `file://${mirror}/tree`, "--mirror", "self"],
+          ["--upstream", served.url, "--mirror", "self"],
+          ["--upstream", served.url.replace("127.0.0.1", "localhost"), "--mirror", "self"],
+        ])
+          expect(await misused(["sync", "example.com/a@v1.0.0", ...args])).toMatch(/^--upstream: .*mirror/);
+        const env = { GOPROXY: `${served.url},direct` };
+        const line = await misused(["sync", "example.com/a@v1.0.0", "--mirror", "self"], { env });
+        expect(line).toMatch(/^--upstream: .*mirror.*; name another one with --upstream URL/);
+      } finally {
+        await served.stop();
+      }
+    },
+    TIMEOUT,
+  );
+});
+
+describe("a password", () => {
+  test.each<[string, string[], CommandOptions]>([
+    ["in an upstream that refuses", ["sync", "example.com/a@v1.0.0", "--upstream", "URL"], {}],
+    ["in an upstream, with NDJSON", ["sync", "example.com/a@v1.0.0", "--json", "--upstream", "URL"], {}],
+    ["in GOPROXY", ["sync", "example.com/a@v1.0.0"], { env: { GOPROXY: "URL" } }],
+    [
+      "in an upstream over plain http",
+      ["sync", "example.com/a@v1.0.0", "--upstream", `http://u:${PASSWORD}@192.0.2.1/`],
+      {},
+    ],
+    [
+      "in an upstream of no known kind",
+      ["sync", "example.com/a@v1.0.0", "--upstream", `ftp://u:${PASSWORD}@h/`],
+      {},
+    ],
+    [
+      "in an upstream that does not parse",
+      ["sync", "example.com/a@v1.0.0", "--upstream", `http://u:${PASSWORD}@h:port/`],
+      {},
+    ],
+    ["in a mirror's address", ["sync", "example.com/a@v1.0.0", "--mirror", `https://u:${PASSWORD}@h/`], {}],
+    [
+      "in a database's address",
+      ["sync", "example.com/a@v1.0.0", "--sumdb", `${VKEY} ftp://u:${PASSWORD}@h/`],
+      {},
+    ],
+    ["in a URL given as wish", ["sync", `https://u:${PASSWORD}@h/x`], {}],
+    ["in a URL given as wish of closure", ["closure", `https://u:${PASSWORD}@h/go.mod`], {}],
+  ])(
+    "%s is in no output",
+    async (_what, args, options) => {
+      // An upstream that wants other credentials, and says what it was sent.
+      const server = createServer((request, response) => {
+        const sent = Buffer.from(String(request.headers.authorization).replace(/^Basic /, ""), "base64");
+        response.writeHead(401, { "content-type": "text/plain" }).end(`denied: ${sent}\n`);
+      });
+      await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+      const url = `http://user:${PASSWORD}@127.0.0.1:${(server.address() as AddressInfo).port}/`;
+      const env = Object.fromEntries(Object.entries(options.env ?? {}).map(([name]) => [name, url]));
+      const here = await mkdtemp(join(folder, "secret-"));
+      const run = await modferry(
+        args.map((arg) => (arg === "URL" ? url : arg)),
+        { cwd: here, env },
+      );
+      expect([1, 2]).toContain(run.code);
+      expect(run.stderr + run.stdout).not.toBe("");
+      expect(run.stderr + run.stdout).not.toContain(PASSWORD);
+      expect(run.stderr + run.stdout).not.toContain(Buffer.from(`user:${PASSWORD}`).toString("base64"));
+      server.close();
+    },
+    TIMEOUT,
+  );
+});
+
+describe("a second writer", () => {
+  test(
+    "gets one line that names the holder, and exit 2, at once",
+    async () => {
+      const mirror = join(folder, "locked");
+      const holder = await openFolderMirror(mirror, { mode: "write" });
+      const line = await misused(["sync", "example.com/a@v1.0.0", ...NOWHERE, "--mirror", "locked"]);
+      await holder.close();
+      expect(line).toMatch(
+        new RegExp(`^locked is being written by pid ${process.pid} on .*; wait for it or stop it`),
+      );
+    },
+    TIMEOUT,
+  );
+});
+
+describe("a signal", () => {
+  test.each<[NodeJS.Signals, number]>([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ])(
+    "%s ends a sync whose upstream hangs at once, with %i and a line",
+    async (signal, status) => {
+      const asked = Promise.withResolvers<void>();
+      const hanging = createServer(() => asked.resolve());
+      await new Promise<void>((listening) => hanging.listen(0, "127.0.0.1", listening));
+      const upstream = `http://127.0.0.1:${(hanging.address() as AddressInfo).port}`;
+      const args = ["sync", "example.com/a@v1.0.0", "--mirror", `stopped-${signal}`, "--upstream", upstream];
+      const child = spawnModferry(args, { cwd: folder });
+      const run = ended(child);
+      await asked.promise;
+      const at = performance.now();
+      child.kill(signal);
+      const { code, stderr } = await run;
+      expect(performance.now() - at).toBeLessThan(PROMPT);
+      expect([code, stderr]).toEqual([status, `modferry: stopped by ${signal}; run it again to go on\n`]);
+      // The lock went with the process.
+      await (await openFolderMirror(join(folder, `stopped-${signal}`), { mode: "write" })).close();
+      hanging.close();
+      hanging.closeAllConnections();
+    },
+    TIMEOUT,
+  );
+});

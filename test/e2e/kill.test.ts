@@ -1,0 +1,130 @@
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import pLimit from "p-limit";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { sha256Of } from "../../mirror/body.ts";
+import { describeWithGo } from "../go-command.ts";
+import { brokenPromises } from "./broken-promises.ts";
+import { allSucceed, expectSuccess, type MirrorWorld, mirrorWorld, writeFiles } from "./mirror-world.ts";
+import { modferry } from "./modferry-command.ts";
+
+const CHILD = resolve(import.meta.dirname, "kill-child.ts");
+const SIGKILLED = 128 + 9;
+const TIMEOUT = 1_800_000;
+
+/** Four modules: one with a dependency of its own, one escaped, one without a go.mod; three are roots with a list. */
+const GO_MOD = `module example.com/killed
+
+go 1.21
+
+require (
+\tgithub.com/BurntSushi/toml v1.3.2
+\tgo.uber.org/multierr v1.10.0
+)
+`;
+const MAIN = `package main
+
+import (
+\t"github.com/BurntSushi/toml"
+\t"go.uber.org/multierr"
+)
+
+func main() { println(toml.Key{"a"}.String(), multierr.Append(nil, nil)) }
+`;
+
+describeWithGo("a sync that is killed", () => {
+  let world: MirrorWorld;
+  let project: string;
+  /** Trees as they lie after the second run, by the hash of all they hold: to be shown to the go command. */
+  const trees = new Map<string, string>();
+
+  beforeAll(async () => {
+    world = await mirrorWorld(["modern", "shouting"], { synthetic: 600 });
+    project = await world.folder();
+    await writeFiles(project, { "go.mod": GO_MOD, "main.go": MAIN });
+  });
+  afterAll(() => world?.close());
+
+  const syncArgs = (mirror: string) => {
+    const { url, vkey } = world.upstream;
+    return ["sync", "go.mod", "--mirror", mirror, "--upstream", url, "--sumdb", vkey];
+  };
+
+  async function countWrites(store: string, moment: string): Promise<number> {
+    const folder = await world.folder();
+    const counted = join(folder, "count");
+    const through = [CHILD, store, moment, "0", counted];
+    const run = await modferry(syncArgs(join(folder, "mirror")), { cwd: project, through });
+    expectSuccess(run, "a sync that is only counted");
+    return Number(await readFile(counted, "utf8"));
+  }
+
+  async function killAt(store: string, moment: string, nth: number): Promise<void> {
+    const folder = await world.folder();
+    const mirror = join(folder, "mirror");
+    const what = `killed ${moment} write ${nth} of the ${store}`;
+    const through = [CHILD, store, moment, `${nth}`, ""];
+    const killed = await modferry(syncArgs(mirror), { cwd: project, through });
+    // The order of concurrent writes differs between runs, and so does their number by a few.
+    expect([SIGKILLED, 0], `${what}: ${killed.stderr}`).toContain(killed.code);
+    expect(await brokenPromises(mirror, world.upstream.vkey), what).toEqual([]);
+
+    expectSuccess(await modferry(syncArgs(mirror), { cwd: project }), `the run after: ${what}`);
+    expect(await brokenPromises(mirror, world.upstream.vkey, "whole"), `after a second run, ${what}`).toEqual(
+      [],
+    );
+    const content = await contentOf(join(mirror, "tree"));
+    if (trees.has(content)) await rm(folder, { recursive: true });
+    else trees.set(content, mirror);
+  }
+
+  describe.each(["tree", "ledger"])("at each write of the %s", (store) => {
+    test.each(["after", "before"])(
+      "right %s it: lists name only what is there, lookups verify, and a second run ends whole",
+      async (moment) => {
+        const writes = await countWrites(store, moment);
+        expect(writes).toBeGreaterThan(20);
+        const limit = pLimit(2);
+        const rounds = Array.from({ length: writes }, (_, at) => limit(() => killAt(store, moment, at + 1)));
+        const failed = (await Promise.allSettled(rounds)).flatMap((round) =>
+          round.status === "rejected" ? [String(round.reason)] : [],
+        );
+        expect(failed).toEqual([]);
+        console.log(
+          `kill: ${writes} deaths right ${moment} a write of the ${store}; ${trees.size} different trees so far`,
+        );
+      },
+      TIMEOUT,
+    );
+  });
+
+  test(
+    "whatever tree came out of it, `modferry verify` and the go command accept it",
+    async () => {
+      expect(trees.size).toBeGreaterThan(0);
+      for (const mirror of trees.values()) {
+        expectSuccess(
+          await modferry(["verify", "--mirror", mirror, "--sumdb", world.upstream.vkey]),
+          "verify",
+        );
+        const client = await world.client(`file://${join(mirror, "tree")}`);
+        const dir = join(client.home, "project");
+        await mkdir(dir);
+        await writeFiles(dir, { "go.mod": GO_MOD, "main.go": MAIN });
+        await allSucceed(client, dir, ["mod tidy", "build ./...", "mod download all", "mod verify"]);
+        await allSucceed(client, dir, ["list -m -versions github.com/BurntSushi/toml"]);
+      }
+    },
+    TIMEOUT,
+  );
+});
+
+/** One hash over every file's name and bytes. */
+async function contentOf(tree: string): Promise<string> {
+  const entries = await readdir(tree, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const lines = await Promise.all(
+    files.map(async (file) => `${file.slice(tree.length)} ${sha256Of(await readFile(file))}\n`),
+  );
+  return sha256Of(Buffer.from(lines.sort().join("")));
+}
