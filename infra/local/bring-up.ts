@@ -26,6 +26,8 @@ export interface Running {
   readonly complete: boolean;
   /** Settles when it ends by itself; never, where somebody else runs it. */
   readonly ended: Promise<void>;
+  /** Changes with the mirror's code and whenever its data is made anew; undefined where that cannot be told. */
+  readonly identity?: string;
   /** Where its data is. */
   readonly data: string;
 }

@@ -1,6 +1,7 @@
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { copyFile, mkdir, readFile, rm } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { PUBLIC_DATABASE_KEY } from "../../sumdb/known-databases.ts";
 import type { GoCommand } from "./preflight.ts";
 import { runCommand } from "./run-command.ts";
@@ -41,6 +42,18 @@ export async function buildAgainstMirror(
   // -mod: a vendor folder would leave the mirror out.
   const build = ["build", `-modfile=${copy}`, "-mod=readonly", "-o", "/dev/null", "./..."];
   await run("go build ./...", build, BUILD_TIMEOUT);
+}
+
+/** Names a build: the same one need not be shown again at each start. */
+export async function buildName(
+  { goMod, go }: Pick<GoBuild, "goMod" | "go">,
+  identity: string,
+): Promise<string> {
+  const hash = createHash("sha256").update(JSON.stringify([resolve(goMod), go.version, identity]));
+  for (const file of [goMod, join(dirname(goMod), "go.sum")]) {
+    hash.update(`\0${file}\0`).update(await readFile(file).catch(() => ""));
+  }
+  return hash.digest("hex");
 }
 
 /** None of the user's own settings of modules; only the build cache is theirs, for speed. */

@@ -61,7 +61,7 @@ export async function wereDeployed(place: Workplace, stacks: PreparedStacks): Pr
 
 /**
  * Makes the endpoint hold these stacks.
- * @returns the GOPROXY URL that they serve, and whether there was anything to deploy.
+ * @returns the GOPROXY URL that they serve, whether there was anything to deploy, and what names this deployment.
  * @throws MirrorError transient with the last lines of the CDK's output.
  */
 export async function deployStacks(
@@ -69,7 +69,7 @@ export async function deployStacks(
   place: Workplace,
   stacks: PreparedStacks,
   signal: AbortSignal,
-): Promise<{ readonly goproxy: string; readonly changed: boolean }> {
+): Promise<{ readonly goproxy: string; readonly changed: boolean; readonly identity: string }> {
   const before = await describeStacks(endpoint);
   const deployed = await readDeployed(place);
   const unchanged =
@@ -83,8 +83,9 @@ export async function deployStacks(
   const goproxy = goproxyOf(endpoint, after.get(names.endpoint));
   await untilHealthy(goproxy, signal);
   const ids = Object.fromEntries(OURS.map((name) => [name, after.get(name)?.id ?? ""]));
-  await writeFile(place.deployed, JSON.stringify({ fingerprint: stacks.fingerprint, stacks: ids }));
-  return { goproxy, changed: !unchanged };
+  const identity = JSON.stringify({ fingerprint: stacks.fingerprint, stacks: ids });
+  await writeFile(place.deployed, identity);
+  return { goproxy, changed: !unchanged, identity };
 }
 
 async function deploy(

@@ -11,10 +11,9 @@ import { choosePort } from "./free-port.ts";
 import { withoutSecrets } from "./local-configuration.ts";
 import { emulatorFolder, ensureMiniStack, startMiniStack } from "./ministack.ts";
 import { deployStacks, prepareStacks, wereDeployed } from "./stacks.ts";
+import { moveState, portOfState } from "./state-port.ts";
 import { checkout } from "./workplace.ts";
 
-/** LocalStack's port, which MiniStack keeps to. */
-const USUAL_PORT = 4566;
 /** The name of requests that `npm start` makes. */
 const REQUEST_NAME = "start";
 
@@ -22,7 +21,7 @@ const REQUEST_NAME = "start";
 export async function startDeployed(bringUp: BringUp): Promise<Running> {
   const { options, place, steps, signal } = bringUp;
   const found = await findEndpoint(process.env);
-  const port = await endpointPort(found, options.port);
+  const port = await endpointPort(found, options.port, await portOfState(place));
   const upstream = withoutSecrets(
     chooseUpstream(bringUp, found.kind === "given" ? found.url : `127.0.0.1:${port}`),
   );
@@ -31,20 +30,20 @@ export async function startDeployed(bringUp: BringUp): Promise<Running> {
   if (!(await wereDeployed(place, stacks))) void stacks.synthesise();
   const { endpoint, ended } =
     found.kind === "given" ? given(bringUp, found.url) : await start(bringUp, port, found);
-  const goproxy = await steps.run("stacks", async (step) => {
+  const { goproxy, identity } = await steps.run("stacks", async (step) => {
     step.show("bootstrapping and deploying");
     const deployed = await deployStacks(endpoint, place, stacks, signal);
     step.show(deployed.changed ? "deployed" : "deployed already, nothing has changed");
-    return deployed.goproxy;
+    return deployed;
   });
   const complete = await mirrorProject(bringUp, endpoint);
-  return { goproxy, complete, ended, data: found.kind === "given" ? endpoint : place.state };
+  return { goproxy, complete, ended, identity, data: found.kind === "given" ? endpoint : place.state };
 }
 
 type Endpoint = Awaited<ReturnType<typeof findEndpoint>>;
 
-async function endpointPort(found: Endpoint, asked: number | undefined): Promise<number> {
-  if (found.kind === "ministack") return await choosePort(asked, USUAL_PORT);
+async function endpointPort(found: Endpoint, asked: number | undefined, usual: number): Promise<number> {
+  if (found.kind === "ministack") return await choosePort(asked, usual);
   if (asked === undefined) return 0;
   throw misuse("--port", `--port ${asked}: AWS_ENDPOINT_URL answers on a port of its own; drop one of them`);
 }
@@ -74,6 +73,7 @@ async function start(
     await ensureMiniStack(folder);
     signal.throwIfAborted();
     step.show("starting MiniStack");
+    await moveState(place, port);
     const log = place.emulatorLog;
     const emulator = await startMiniStack({ folder, port, persist: true, stateDir: place.state, log });
     atEnd(() => emulator.stop());

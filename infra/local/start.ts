@@ -1,11 +1,12 @@
 /** `npm start`: a whole mirror on this machine. See start-options.ts for what it takes. */
 import { mkdirSync, writeFileSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { readWishes } from "../../adapters/local/read-wishes.ts";
 import { asMirrorError } from "../../mirror/errors.ts";
 import { oneLine } from "../../mirror/missing-table.ts";
-import type { BringUp } from "./bring-up.ts";
-import { buildAgainstMirror } from "./go-build.ts";
+import type { BringUp, Running } from "./bring-up.ts";
+import { buildAgainstMirror, buildName } from "./go-build.ts";
 import { checkMachine } from "./preflight.ts";
 import { startDeployed } from "./start-deployed.ts";
 import { startEmbedded } from "./start-embedded.ts";
@@ -61,7 +62,7 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<nu
 async function run(bringUp: BringUp): Promise<number> {
   const { options, steps, signal } = bringUp;
   const mirror = await (options.embedded ? startEmbedded : startDeployed)(bringUp);
-  const built = mirror.complete && (await build(bringUp, mirror.goproxy));
+  const built = mirror.complete && (await build(bringUp, mirror));
   if (!mirror.complete) steps.say("  not built: what is missing is above");
   steps.say(`  data: ${mirror.data}${options.once ? "" : "; Ctrl-C stops the mirror and keeps it"}`);
   console.log(`export GOPROXY=${mirror.goproxy}`);
@@ -72,12 +73,19 @@ async function run(bringUp: BringUp): Promise<number> {
 }
 
 /** A project that does not build says so and leaves the mirror up: the fault may be its own. */
-async function build({ steps, goMod, go, place, signal }: BringUp, goproxy: string): Promise<boolean> {
+async function build({ steps, goMod, go, place, signal }: BringUp, mirror: Running): Promise<boolean> {
+  const { goproxy, identity } = mirror;
+  const name = identity === undefined ? undefined : await buildName({ goMod, go }, identity);
+  if (name !== undefined && name === (await readFile(place.built, "utf8").catch(() => ""))) {
+    steps.say("✓ build: done at an earlier start, and neither go.mod, go.sum nor the mirror have changed");
+    return true;
+  }
   try {
     await steps.run("build", async (step) => {
       step.show("go mod download all, go build ./... against the mirror alone");
       await buildAgainstMirror({ goMod, goproxy, go }, place, signal);
     });
+    if (name !== undefined) await writeFile(place.built, name);
     return true;
   } catch (thrown) {
     signal.throwIfAborted();

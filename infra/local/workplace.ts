@@ -12,12 +12,16 @@ export interface Workplace {
   readonly emulatorLog: string;
   /** MiniStack's data. */
   readonly state: string;
+  /** The port that the data was made on. */
+  readonly port: string;
   /** The embedded mirror. */
   readonly mirror: string;
   readonly configuration: string;
   readonly cdkOut: string;
   /** What is deployed; see stacks.ts. */
   readonly deployed: string;
+  /** What was built against which mirror; see go-build.ts. */
+  readonly built: string;
   /** Where the go command builds: its module cache and GOPATH. */
   readonly go: string;
   readonly lock: string;
@@ -30,10 +34,12 @@ export function workplaceIn(folder: string): Workplace {
     log: join(folder, "start.log"),
     emulatorLog: join(folder, "ministack.log"),
     state: join(folder, "state"),
+    port: join(folder, "port"),
     mirror: join(folder, "mirror"),
     configuration: join(folder, "configuration.ts"),
     cdkOut: join(folder, "cdk.out"),
     deployed: join(folder, "deployed.json"),
+    built: join(folder, "built"),
     go: join(folder, "go"),
     lock: join(folder, "lock"),
   };

@@ -26,8 +26,6 @@ beforeAll(async () => {
   await writeFile(join(folder, "foreign/file"), "");
   await mkdir(join(folder, "work"));
   await writeFile(join(folder, "work/go.work"), "go 1.21\n\nuse ./gone\n");
-  await mkdir(join(folder, "sum"));
-  await writeFile(join(folder, "sum/go.sum"), "example.com/a v1.0.0 h1:A\nexample.com/a v1.0.0\n");
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -191,15 +189,6 @@ describe("a mistake on the command line is one line that names it and what would
     "stdin that is %s",
     async (_what, stdin, expected) => {
       expect(await misused(["sync", "-", ...NOWHERE], { stdin })).toMatch(expected);
-    },
-    TIMEOUT,
-  );
-
-  test(
-    "a go.sum that does not parse is named with its line",
-    async () => {
-      const line = await misused(["sync", "sum/go.sum", ...NOWHERE]);
-      expect(line).toMatch(/sum\/go\.sum:\d+: /);
     },
     TIMEOUT,
   );

@@ -19,17 +19,21 @@ go 1.21
 
 require (
 \tgithub.com/BurntSushi/toml v1.3.2
-\tgo.uber.org/multierr v1.10.0
+\tgithub.com/mitchellh/copystructure v1.0.0
+\tgithub.com/pkg/errors v0.9.1
 )
+
+require github.com/mitchellh/reflectwalk v1.0.0 // indirect
 `;
 const MAIN = `package main
 
 import (
 \t"github.com/BurntSushi/toml"
-\t"go.uber.org/multierr"
+\t"github.com/mitchellh/copystructure"
+\t"github.com/pkg/errors"
 )
 
-func main() { println(toml.Key{"a"}.String(), multierr.Append(nil, nil)) }
+func main() { println(toml.Key{"a"}.String(), copystructure.Must(nil, errors.New("a"))) }
 `;
 
 describeWithGo("a sync that is killed", () => {

@@ -21,7 +21,8 @@ import { type ProxyFiles, type RecordingProxy, startRecordingProxy } from "./rec
 /** Each makes another universe of modules; any number may be tried. */
 const SEEDS = Array.from({ length: Number(process.env.GRAPH_SEEDS ?? 25) }, (_, at) => at + 1);
 /** Not every random choice is something that go can build. */
-const TRIES = 8;
+const TRIES = 5;
+const TIDY_TRIES = 20;
 
 afterEach(cleanUp);
 
@@ -108,7 +109,7 @@ async function tidyProject(
   proxy: RecordingProxy,
   pick: Random,
 ): Promise<ProjectFiles> {
-  for (let tries = 0; tries < TRIES; tries++) {
+  for (let tries = 0; tries < TIDY_TRIES; tries++) {
     const files = randomModule(universe, pick);
     const imports = chooseDirect(universe, pick).map(({ path }) => (pick(3) === 0 ? `${path}/sub` : path));
     const mainGo = goFile("main", imports);
@@ -120,7 +121,7 @@ async function tidyProject(
     if (tidied)
       return { ...files, "main.go": mainGo, "go.mod": readFileSync(join(project.dir, "go.mod"), "utf8") };
   }
-  throw new Error(`none of ${TRIES} random projects could be tidied`);
+  throw new Error(`none of ${TIDY_TRIES} random projects could be tidied`);
 }
 
 function chooseRoots(universe: readonly UniverseModule[], pick: Random): UniverseModule[] {

@@ -39,14 +39,16 @@ function goModText(path: string, universe: readonly UniverseModule[], pick: Rand
   return `${lines.join("\n")}\n`;
 }
 
-/** For one module each, so that no two lines contradict: by a version of it, or by a directory. */
+/** By a version of the same module, or by a directory; for one version of a module, for all, or both differently. */
 function replaceLines(universe: readonly UniverseModule[], pick: Random): string {
   let lines = "";
   for (const m of pick(2) === 0 ? chooseDirect(universe, pick) : []) {
     const versions = universe.filter((other) => other.path === m.path);
-    const by = versions[pick(versions.length)];
-    const old = pick(2) === 0 ? m.path : `${m.path} ${m.version}`;
-    lines += `replace ${old} => ${pick(3) === 0 || by === undefined ? "./local" : `${by.path} ${by.version}`}\n`;
+    const olds = [[m.path], [`${m.path} ${m.version}`], [m.path, `${m.path} ${m.version}`]][pick(3)] ?? [];
+    for (const old of olds) {
+      const by = versions[pick(versions.length)];
+      lines += `replace ${old} => ${pick(3) === 0 || by === undefined ? "./local" : `${by.path} ${by.version}`}\n`;
+    }
   }
   return lines;
 }

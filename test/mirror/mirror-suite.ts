@@ -15,13 +15,13 @@ import { WatchedTree } from "./watched-tree.ts";
 const PROJECT = "shouting";
 /** A module of it that the faults are laid on, and its file names below the upstream. */
 const VICTIM = moduleVersion("github.com/BurntSushi/toml", "v1.3.2");
-const OTHER_ZIP = zipKey(moduleVersion("github.com/pkg/errors", "v0.9.1"));
+const OTHER_ZIP = zipKey(moduleVersion("github.com/mitchellh/reflectwalk", "v1.0.0"));
 
 /** A main module of the victim and two others without requirements, so that each fault costs little. */
 const FEW = {
   "go.mod":
     "module example.com/few\n\ngo 1.21\n\nrequire (\n\tgithub.com/BurntSushi/toml v1.3.2\n" +
-    "\tgithub.com/Masterminds/goutils v1.1.1\n\tgithub.com/pkg/errors v0.9.1\n)\n",
+    "\tgithub.com/Masterminds/goutils v1.1.1\n\tgithub.com/mitchellh/reflectwalk v1.0.0\n)\n",
 };
 /** An emulator on a loaded machine takes its time. */
 const TIMEOUT = 240_000;
