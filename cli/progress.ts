@@ -46,7 +46,9 @@ export class SyncProgress {
         this.#failed++;
         if (!this.#json)
           this.#output.error(
-            oneLine(`${event.state} ${formatModuleVersion(event.version)}: ${event.message}`),
+            oneLine(
+              `${event.state} (${event.class}) ${formatModuleVersion(event.version)}: ${event.message}`,
+            ),
           );
         break;
     }

@@ -10,6 +10,7 @@ import { work } from "../mirror/work.ts";
 import { type EmbeddedMirror, openEmbedded } from "./embedded.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { printMissing } from "./missing-table.ts";
+import { inTurnByModule } from "./module-turns.ts";
 import type { Options } from "./options.ts";
 import type { Output } from "./output.ts";
 import { SyncProgress } from "./progress.ts";
@@ -30,11 +31,10 @@ export async function sync(options: Options, environment: CliEnvironment, output
   try {
     await reconcile(mirror.parts, { onlyWriter: true });
     await advanceHead(mirror, output);
+    await workOff(mirror);
     const request = await handIn(mirror.parts, REQUEST_NAME, body);
     await acceptRequest(mirror.parts, request);
-    await mirror.queue.drain((order) => work(mirror.parts, order, noDeadline), {
-      concurrency: ORDERS_AT_ONCE,
-    });
+    await workOff(mirror);
     const missing = await settleIfLeft(mirror, request);
     progress.end();
     if (missing.length === 0) return 0;
@@ -43,6 +43,12 @@ export async function sync(options: Options, environment: CliEnvironment, output
   } finally {
     await mirror.close();
   }
+}
+
+/** Does every order that is in the queue, and those that come of them. */
+async function workOff({ parts, queue }: EmbeddedMirror): Promise<void> {
+  const handle = inTurnByModule((order) => work(parts, order, noDeadline));
+  await queue.drain(handle, { concurrency: ORDERS_AT_ONCE });
 }
 
 /** A head that cannot be had now need not stop the run: records are proven under the last one where they can be. */

@@ -1,4 +1,5 @@
-import { join } from "node:path";
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { buildSync } from "esbuild";
 
 /** The functions of the pipeline and the endpoint; each is functions/<name>.ts. */
@@ -19,7 +20,8 @@ const project = join(import.meta.dirname, "..");
  */
 export function bundleFunction(name: FunctionName): string {
   const folder = join(project, "dist", "functions", name);
-  buildSync({
+  const { outputFiles } = buildSync({
+    write: false,
     entryPoints: [join(project, "functions", `${name}.ts`)],
     outfile: join(folder, "index.mjs"),
     bundle: true,
@@ -35,5 +37,18 @@ export function bundleFunction(name: FunctionName): string {
       js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
     },
   });
+  const [made] = outputFiles;
+  if (made !== undefined) replaceFile(made.path, made.contents, `${folder}.${process.pid}`);
   return folder;
+}
+
+/** Whole or not at all, and not when it is there already: several synths at once share these files. */
+function replaceFile(path: string, contents: Uint8Array, temporary: string): void {
+  try {
+    if (readFileSync(path).equals(contents)) return;
+  } catch {
+    mkdirSync(dirname(path), { recursive: true });
+  }
+  writeFileSync(temporary, contents);
+  renameSync(temporary, path);
 }

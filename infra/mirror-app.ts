@@ -2,6 +2,7 @@ import { type App, Tags, Validations } from "aws-cdk-lib";
 import { AwsSolutionsChecks } from "cdk-nag";
 import type { Configuration } from "./configuration.ts";
 import { EndpointStack } from "./endpoint-stack.ts";
+import { stackNames } from "./physical-names.ts";
 import { PipelineStack } from "./pipeline-stack.ts";
 import { StorageStack } from "./storage-stack.ts";
 
@@ -17,10 +18,10 @@ export function addMirror(app: App, configuration: Configuration): MirrorStacks 
   const { account, region, tags } = configuration.aws;
   const env = { ...(account === undefined ? {} : { account }), ...(region === undefined ? {} : { region }) };
   const props = { configuration, env };
-  const { name } = configuration;
-  const storage = new StorageStack(app, `${name}-storage`, props);
-  const pipeline = new PipelineStack(app, `${name}-pipeline`, props);
-  const endpoint = new EndpointStack(app, `${name}-endpoint`, props);
+  const names = stackNames(configuration.name);
+  const storage = new StorageStack(app, names.storage, props);
+  const pipeline = new PipelineStack(app, names.pipeline, props);
+  const endpoint = new EndpointStack(app, names.endpoint, props);
   // By name only: nothing is exported from one stack to another.
   for (const stack of [pipeline, endpoint]) stack.addStackDependency(storage);
   for (const [key, value] of Object.entries(tags)) Tags.of(app).add(key, value);

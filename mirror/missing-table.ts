@@ -6,14 +6,15 @@ const WIDEST = 60;
 /** What is missing and why, for people: a heading, then a row each. */
 export function missingTable(missing: readonly Missing[]): string[] {
   const subjects = Math.min(WIDEST, Math.max(0, ...missing.map((entry) => entry.subject.length)));
-  const states = Math.max(0, ...missing.map((entry) => entry.state.length));
-  const rows = missing.map(({ subject, state, message, due }) => {
+  const states = missing.map((entry) => [entry.state, entry.class ?? ""].join(" ").trimEnd());
+  const widest = Math.max(0, ...states.map((state) => state.length));
+  const rows = missing.map(({ subject, message, due }, at) => {
     const reason = message.startsWith(`${subject}: `) ? message.slice(subject.length + 2) : message;
     const when =
       due === undefined
         ? ""
         : ` (next try ${new Date(due).toISOString().slice(0, 19)}Z, or when it is asked for again)`;
-    return `  ${oneLine(subject).padEnd(subjects)}  ${state.padEnd(states)}  ${oneLine(reason)}${when}`;
+    return `  ${oneLine(subject).padEnd(subjects)}  ${(states[at] ?? "").padEnd(widest)}  ${oneLine(reason)}${when}`;
   });
   return [`missing: ${missing.length}`, ...rows];
 }

@@ -122,13 +122,18 @@ export type Fetched = Pick<VersionRecord, "held"> &
     >
   >;
 
-/** The record once its files are stored: READY where that covers what is wanted, else still PENDING. */
+/**
+ * The record once its files are stored: READY where that covers what is wanted, else still PENDING. What another worker
+ * has stored meanwhile stays held: a graph's go.mod may come in after the whole version.
+ */
 export function fetched(record: VersionRecord, added: Fetched): VersionRecord {
   const { lastError: _error, failingSince: _since, due, ...rest } = record;
-  const done = covers(added.held, record.wanted);
+  const held = record.held === "whole" ? "whole" : added.held;
+  const done = covers(held, record.wanted);
   return {
     ...rest,
     ...added,
+    held,
     state: done ? "READY" : "PENDING",
     attempts: 0,
     ...(done || due === undefined ? {} : { due }),

@@ -2,6 +2,7 @@ import type { GoSum } from "../gomod/go-sum.ts";
 import type { ModulePath } from "../gomod/module-path.ts";
 import { formatModuleVersion, type Version } from "../gomod/version.ts";
 import { type ClosureFile, type Need, readClosure } from "./closure-file.ts";
+import type { ErrorClass } from "./errors.ts";
 import { readRequestBody } from "./inbox.ts";
 import type { RequestKey } from "./orders.ts";
 import type { MirrorParts } from "./parts.ts";
@@ -16,6 +17,8 @@ export interface Missing {
   readonly subject: string;
   /** The record's state, or the class of what went wrong. */
   readonly state: string;
+  /** The class of the last error, where `state` is a record's and there was one. */
+  readonly class?: ErrorClass;
   readonly message: string;
   /** When it is tried again, ms since the epoch; absent when only a person can help. */
   readonly due?: number;
@@ -106,7 +109,13 @@ function missingNeed(need: Need, records: Records): Missing[] {
   if (record === undefined) return [{ subject, state: "PENDING", message: "not recorded yet" }];
   const message = record.lastError?.message ?? "not fetched yet";
   return [
-    { subject, state: record.state, message, ...(record.due === undefined ? {} : { due: record.due }) },
+    {
+      subject,
+      state: record.state,
+      ...(record.lastError === undefined ? {} : { class: record.lastError.class }),
+      message,
+      ...(record.due === undefined ? {} : { due: record.due }),
+    },
   ];
 }
 

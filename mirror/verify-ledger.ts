@@ -2,7 +2,7 @@ import { isPseudoVersion } from "../gomod/pseudo-version.ts";
 import { formatModuleVersion } from "../gomod/version.ts";
 import type { Ledger } from "./ports.ts";
 import type { VersionRecord } from "./records.ts";
-import { infoKey, lookupKey, modKey, zipKey } from "./tree-keys.ts";
+import { infoKey, listKey, lookupKey, modKey, zipKey } from "./tree-keys.ts";
 import type { Seen } from "./verify-seen.ts";
 
 /** Holds what was read of a tree against the ledger, in both directions. */
@@ -27,7 +27,7 @@ function compareRecord(record: VersionRecord, name: string, seen: Seen): void {
   const version = seen.versions.get(name);
   const needed = [
     ...(record.held === "nothing" ? [] : [modKey(record)]),
-    ...(record.held === "whole" ? [zipKey(record), infoKey(record)] : []),
+    ...(record.held === "whole" ? [zipKey(record), infoKey(record), listKey(record.path)] : []),
     ...(record.held === "nothing" || record.sumdbRecord === undefined
       ? []
       : [lookupKey(record.sumdbRecord.database, record)]),

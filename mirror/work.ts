@@ -47,36 +47,42 @@ async function fetchOrder(parts: MirrorParts, order: FetchOrder, deadline: Deadl
   const limit = pLimit(VERSIONS_AT_ONCE);
   const versions = order.versions.map((version) => ({ path: order.path, version }));
   const records = await parts.ledger.read(versions);
-  const done = await Promise.all(
-    records.map((record) =>
-      limit(() => (record === undefined ? false : fetchRecord(parts, record, deadline))),
-    ),
+  let list: Promise<void> | undefined;
+  const listThere = () => {
+    list ??= ensureList(parts, order.path);
+    return list;
+  };
+  await Promise.all(
+    records.map((record) => limit(() => record && fetchRecord(parts, record, deadline, listThere))),
   );
-  if (done.some((whole) => whole)) await ensureList(parts, order.path);
   if (order.request === undefined || order.number === undefined) return;
   const { open } = await parts.ledger.closeOrder(order.request, order.number);
   if (open === 0) await settle(parts, order.request);
 }
 
-/** @returns whether the version is whole now. */
-async function fetchRecord(parts: MirrorParts, record: VersionRecord, deadline: Deadline): Promise<boolean> {
-  if (covers(record.held, record.wanted)) return record.held === "whole";
+async function fetchRecord(
+  parts: MirrorParts,
+  record: VersionRecord,
+  deadline: Deadline,
+  listThere: () => Promise<void>,
+): Promise<void> {
+  if (covers(record.held, record.wanted)) return;
   // What is not reached stays due: reconcile orders it again.
-  if (deadline.remaining() < TIME_TO_CLOSE) return false;
+  if (deadline.remaining() < TIME_TO_CLOSE) return;
   const version: ModuleVersion = { path: record.path, version: record.version };
   try {
     const { added, bytes } = await fetchVersion(parts, record);
-    const [stored] = await updateRecords(
+    // Before the record: nothing is ordered again for one that says whole, so a crash here must not leave it without.
+    if (added.held === "whole") await listThere();
+    await updateRecords(
       parts.ledger,
       [version],
       (current) => (current === undefined ? undefined : fetched(current, added)),
       (next) => (next.held === "whole" ? { event: "held", version, at: parts.now() } : undefined),
     );
     parts.report({ event: "fetched", version, held: added.held === "whole" ? "whole" : "mod", bytes });
-    return stored?.held === "whole";
   } catch (thrown) {
     await noteFailure(parts, version, thrown);
-    return false;
   }
 }
 

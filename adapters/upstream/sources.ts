@@ -7,8 +7,8 @@ import type { Ledger, Tree } from "../../mirror/ports.ts";
 import type { Verifier } from "../../sumdb/note.ts";
 import { openUpstream } from "./open-upstream.ts";
 import type { SpoolChunks } from "./reply-body.ts";
-import type { Timing } from "./timing.ts";
 import { openSumdb } from "./sumdb-source.ts";
+import type { Timing } from "./timing.ts";
 
 export interface SourceOptions {
   /** The GOPROXY; its user-info is a secret. */

@@ -28,7 +28,7 @@ const TOOLKIT = "CDKToolkit";
 const names = stackNames(LOCAL_NAME);
 const OURS = Object.values(names);
 
-/** The stacks to be deployed; `made` settles when the templates and bundles are there. */
+/** The stacks to be deployed; `synthesise` settles when templates and bundles are there, made once however often called. */
 export interface PreparedStacks {
   readonly fingerprint: string;
   readonly synthesise: () => Promise<void>;
@@ -98,7 +98,8 @@ async function deploy(
   const bootstrap = async () => {
     if (isComplete(before.get(TOOLKIT))) return;
     const args = ["bootstrap", `aws://${LOCAL_ACCOUNT}/${LOCAL_REGION}`];
-    await cdk("cdk bootstrap", args, place, endpoint, BOOTSTRAP_TIMEOUT, signal);
+    // Outside the checkout's own folder: in it the CDK would synthesise the app, which bootstrapping does not need.
+    await cdk("cdk bootstrap", args, place, endpoint, BOOTSTRAP_TIMEOUT, signal, place.folder);
   };
   await Promise.all([bootstrap(), stacks.synthesise()]);
   const how = [
@@ -164,6 +165,7 @@ function cdk(
   endpoint: string | undefined,
   timeout: number,
   signal: AbortSignal,
+  cwd = checkout,
 ): Promise<void> {
   const bin = join(checkout, "node_modules", ".bin");
   const own = Object.entries(process.env).filter(([key]) => !/^(AWS_|CDK_)/.test(key));
@@ -179,5 +181,5 @@ function cdk(
     AWS_REGION: LOCAL_REGION,
     ...(endpoint === undefined ? {} : { AWS_ENDPOINT_URL: endpoint, AWS_ENDPOINT_URL_S3: endpoint }),
   };
-  return runCommand(name, join(bin, "cdk"), args, { cwd: checkout, env, log: place.log, timeout, signal });
+  return runCommand(name, join(bin, "cdk"), args, { cwd, env, log: place.log, timeout, signal });
 }

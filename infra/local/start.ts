@@ -48,7 +48,10 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<nu
     const atEnd = (stop: () => Promise<void>) => void stops.push(stop);
     return await run({ options, place, steps, go, goMod: resolve(goMod), request, signal, atEnd });
   } catch (thrown) {
-    if (interrupt.signal.aborted) return INTERRUPTED;
+    if (interrupt.signal.aborted) {
+      steps?.say("interrupted");
+      return INTERRUPTED;
+    }
     const error = asMirrorError(thrown, "npm start");
     for (const line of error.message.split("\n")) console.error(`modferry: ${oneLine(line)}`);
     return error.class === "misuse" ? 2 : 1;

@@ -304,7 +304,10 @@ describeWithGo("modferry serve", () => {
       const zips = sums
         .map((line) => line.split(" "))
         .filter(([, version]) => !version?.endsWith("/go.mod"))
-        .map(([path = "", version]) => ({ path: escapedPath(path), name: `/${escapedPath(path)}/@v/${version}` }));
+        .map(([path = "", version]) => ({
+          path: escapedPath(path),
+          name: `/${escapedPath(path)}/@v/${version}`,
+        }));
       const truth = new Map<string, Buffer>();
       const syncing = world.sync(fresh, [join(project, "go.mod")]);
       let over = false;

@@ -64,8 +64,7 @@ describeWithGo("modferry sync from an upstream with faults", () => {
     const from = ["--upstream", faulty.url, "--sumdb", world.upstream.vkey];
     return modferry(["sync", ...wishes, "--mirror", mirror, ...from, ...more], { through: IMPATIENT });
   };
-  const verify = (mirror: string) =>
-    modferry(["verify", "--mirror", mirror, "--sumdb", world.upstream.vkey]);
+  const verify = (mirror: string) => modferry(["verify", "--mirror", mirror, "--sumdb", world.upstream.vkey]);
 
   test(
     "each kind on one module: the table names it with its class, the others finish, and the next run heals",
@@ -121,7 +120,11 @@ describeWithGo("modferry sync from an upstream with faults", () => {
       await world.upstream.grow(100);
       faulty.faults.set(/./, fault);
       const at = performance.now();
-      const run = await sync(mirror, ["github.com/BurntSushi/toml@v1.3.2", "github.com/BurntSushi/toml@latest", goMod]);
+      const run = await sync(mirror, [
+        "github.com/BurntSushi/toml@v1.3.2",
+        "github.com/BurntSushi/toml@latest",
+        goMod,
+      ]);
       faulty.faults.clear();
       expect(run.code, run.stderr).toBe(1);
       expect(run.stderr).toMatch(/missing: \d+\n/);
@@ -146,7 +149,9 @@ describeWithGo("modferry sync from an upstream with faults", () => {
       expect(run.code).toBe(1);
       expect(run.stderr).toMatch(/missing: \d+\n(?:.*\n)* {2}github\.com\/BurntSushi\/toml@v1\.3\.2 /);
       const keys = [...(await contentOf(join(mirror, "tree"))).keys()];
-      expect(keys.filter((key) => key.includes("!burnt!sushi/toml@v1.3.2") || key.includes("toml/@v/v1.3.2"))).toEqual([]);
+      expect(
+        keys.filter((key) => key.includes("!burnt!sushi/toml@v1.3.2") || key.includes("toml/@v/v1.3.2")),
+      ).toEqual([]);
       expectSuccess(await sync(mirror, [goMod]), "the next run");
       expectSuccess(await verify(mirror), "verify");
     },
@@ -160,6 +165,8 @@ async function contentOf(tree: string): Promise<Map<string, Buffer>> {
   const entries = await readdir(tree, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
   return new Map(
-    await Promise.all(files.map(async (file) => [file.slice(tree.length + 1), await readFile(file)] as const)),
+    await Promise.all(
+      files.map(async (file) => [file.slice(tree.length + 1), await readFile(file)] as const),
+    ),
   );
 }

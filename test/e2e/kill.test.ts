@@ -105,7 +105,8 @@ describeWithGo("a sync that is killed", () => {
   test(
     "whatever tree came out of it, `modferry verify` and the go command accept it",
     async () => {
-      expect(trees.size).toBeGreaterThan(0);
+      // Wherever it died, the result is the same (docs/architecture.md, What must always hold, 5).
+      expect([...trees.values()]).toHaveLength(1);
       for (const mirror of trees.values()) {
         expectSuccess(
           await modferry(["verify", "--mirror", mirror, "--sumdb", world.upstream.vkey]),
