@@ -8,7 +8,7 @@ const USUAL_PORT = 4566;
 /** The port that the emulator's data was made on, or the usual one where there is none yet. */
 export async function portOfState(place: Workplace): Promise<number> {
   const text = await readFile(place.port, "utf8").catch(() => "");
-  return /^\d{1,5}$/.test(text) ? Number(text) : USUAL_PORT;
+  return /^[1-9]\d{0,4}$/.test(text) ? Number(text) : USUAL_PORT;
 }
 
 /**
