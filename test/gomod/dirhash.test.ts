@@ -2,12 +2,12 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { h1OfGoMod, hash1, isH1, parseH1 } from "../../gomod/dirhash.ts";
-import { describeWithGo } from "../go-command.ts";
+import { describeWithOracle } from "../go-command.ts";
 import { downloadModules, ZipOracle } from "./zip-oracle.ts";
 
 const sha256 = (content: string) => createHash("sha256").update(content).digest();
 
-describeWithGo("hash1, against dirhash.Hash1", () => {
+describeWithOracle("hash1, against dirhash.Hash1", () => {
   let oracle: ZipOracle;
   beforeAll(() => {
     oracle = new ZipOracle();

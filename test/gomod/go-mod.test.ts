@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { FormatError } from "../../gomod/format-error.ts";
 import { type GoMod, ModFileError, parseGoMod } from "../../gomod/go-mod.ts";
 import { parseGoWork } from "../../gomod/go-work.ts";
-import { describeWithGo } from "../go-command.ts";
+import { describeWithOracle } from "../go-command.ts";
 import { cpuMilliseconds, LINEAR_MS } from "./cpu-time.ts";
 import { modFile } from "./modfile-cases.ts";
 import { ask, cases, type Outcome, outcome, table } from "./oracle.ts";
@@ -29,7 +29,7 @@ function compareWithGo(mode: Mode, files: readonly Buffer[]): Outcome<unknown>[]
   return wanted;
 }
 
-describeWithGo("go.mod and go.work against golang.org/x/mod/modfile", () => {
+describeWithOracle("go.mod and go.work against golang.org/x/mod/modfile", () => {
   test.each(["strict", "lax", "work"] as const)("x/mod's own testdata parse the same: %s", (mode) => {
     const files = ask<string[]>([["testdata"]])[0]?.filter((name) => /\.(?:in|golden)$/.test(name)) ?? [];
     expect(files.length).toBeGreaterThanOrEqual(30);

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { quote, quoteRune, unquote } from "../../gomod/go-quote.ts";
 import { decodeUtf8, fields, isLetter, isPrintable, isSpace, trimSpace } from "../../gomod/go-unicode.ts";
-import { describeWithGo } from "../go-command.ts";
+import { describeWithOracle } from "../go-command.ts";
 import { ask, cases, type Outcome } from "./oracle.ts";
 
 type Ranges = readonly (readonly [number, number])[];
@@ -18,7 +18,7 @@ function ranges(has: (code: number) => boolean, last = 0x10ffff): Ranges {
   return list;
 }
 
-describeWithGo("text against Go's unicode and strconv", () => {
+describeWithOracle("text against Go's unicode and strconv", () => {
   test("letters, printable characters and spaces are those of Go, over all code points", () => {
     const go = ask<{ version: string; letter: Ranges; printable: Ranges; space: Ranges }>([["unicode"]])[0];
     // A go with newer tables is no fault of ours; what Go 1.21 to 1.26 say is what the code promises.

@@ -7,10 +7,10 @@ import {
   isValidGoVersion,
   prunedSince,
 } from "../../gomod/go-version.ts";
-import { describeWithGo } from "../go-command.ts";
+import { describeWithOracle } from "../go-command.ts";
 import { ask, cases } from "./oracle.ts";
 
-describeWithGo("Go versions against go/version", () => {
+describeWithOracle("Go versions against go/version", () => {
   test("random versions are valid, and compare, as Go says", () => {
     const number = fc.constantFrom("0", "1", "2", "9", "10", "20", "21", "22", "100", "01", "");
     const text = fc

@@ -3,13 +3,13 @@ import { describe, expect, test } from "vitest";
 import { FormatError } from "../../gomod/format-error.ts";
 import { MAX_INFO_BYTES, parseInfo, printInfo } from "../../gomod/info.ts";
 import { version } from "../../gomod/version.ts";
-import { describeWithGo } from "../go-command.ts";
+import { describeWithOracle } from "../go-command.ts";
 import { ask, cases, type Outcome, outcome, problem } from "./oracle.ts";
 
 const v1 = version("v1.0.0");
 const base64 = (text: string) => Buffer.from(text).toString("base64");
 
-describeWithGo("info files against Go's encoding/json", () => {
+describeWithOracle("info files against Go's encoding/json", () => {
   const text = fc.string({
     unit: fc.constantFrom(...'a<>&"\\/\n\t\b\f\0\x7fé\u2028\u2029', "\u{1f600}"),
     maxLength: 6,

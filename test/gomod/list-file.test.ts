@@ -2,13 +2,13 @@ import { describe, expect, test } from "vitest";
 import { FormatError } from "../../gomod/format-error.ts";
 import { MAX_LIST_BYTES, parseVersionList, printVersionList } from "../../gomod/list-file.ts";
 import { version } from "../../gomod/version.ts";
-import { describeWithGo } from "../go-command.ts";
+import { describeWithOracle } from "../go-command.ts";
 import { cpuMilliseconds, LINEAR_MS } from "./cpu-time.ts";
 import { ask } from "./oracle.ts";
 
 const pseudo = "v0.0.0-20200101000000-abcdefabcdef";
 
-describeWithGo("version lists against golang.org/x/mod/semver", () => {
+describeWithOracle("version lists against golang.org/x/mod/semver", () => {
   test("a list is sorted as semver.Sort sorts it", () => {
     const list = [
       "v1.10.0",

@@ -13,7 +13,7 @@ import {
   splitPathVersion,
   unescapePath,
 } from "../../gomod/module-path.ts";
-import { describeWithGo } from "../go-command.ts";
+import { describeWithOracle } from "../go-command.ts";
 import { cpuMilliseconds, LINEAR_MS } from "./cpu-time.ts";
 import { ask, cases, outcome, problem, table } from "./oracle.ts";
 
@@ -87,7 +87,7 @@ function answers(text: string): unknown[] {
   ];
 }
 
-describeWithGo("module paths against golang.org/x/mod/module", () => {
+describeWithOracle("module paths against golang.org/x/mod/module", () => {
   test("x/mod's own table of paths: module, import and file paths", () => {
     const rows = table<[string, boolean, boolean, boolean]>("module/module_test.go", "checkPathTests");
     expect(rows.length).toBeGreaterThanOrEqual(105);

@@ -10,7 +10,7 @@ import {
   prerelease,
 } from "../../gomod/semver.ts";
 import { canonicalVersion } from "../../gomod/version.ts";
-import { describeWithGo } from "../go-command.ts";
+import { describeWithOracle } from "../go-command.ts";
 import { cpuMilliseconds, LINEAR_MS } from "./cpu-time.ts";
 import { ask, cases, table } from "./oracle.ts";
 
@@ -58,7 +58,7 @@ function answers(text: string): unknown[] {
   ];
 }
 
-describeWithGo("semver against golang.org/x/mod/semver", () => {
+describeWithOracle("semver against golang.org/x/mod/semver", () => {
   test("x/mod's own table: valid and canonical forms, and their order", () => {
     const rows = table<[string, string]>("semver/semver_test.go", "tests");
     expect(rows).toHaveLength(32);

@@ -22,7 +22,7 @@ import {
   unescapeVersion,
   version,
 } from "../../gomod/version.ts";
-import { describeWithGo } from "../go-command.ts";
+import { describeWithOracle } from "../go-command.ts";
 import { cpuMilliseconds, LINEAR_MS } from "./cpu-time.ts";
 import { ask, cases, outcome, problem, table } from "./oracle.ts";
 
@@ -58,7 +58,7 @@ const canonical = fc
   )
   .map((parts) => parts.join(""));
 
-describeWithGo("versions against golang.org/x/mod/module", () => {
+describeWithOracle("versions against golang.org/x/mod/module", () => {
   test("x/mod's own table of pseudo-versions: made, taken apart, and told from others", () => {
     const rows = table<[string, string, string]>("module/pseudo_test.go", "pseudoTests");
     expect(rows).toHaveLength(13);

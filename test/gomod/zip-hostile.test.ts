@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { checkAndHashZip } from "../../gomod/zip-check.ts";
-import { describeWithGo } from "../go-command.ts";
+import { describeWithOracle } from "../go-command.ts";
 import { buildZip, DESCRIPTOR_FLAG, type EntrySpec, type ZipSpec } from "./zip-builder.ts";
 import { a, accepted, b, type Case, goMod, refused, stricter } from "./zip-cases.ts";
 import { ZipOracle } from "./zip-oracle.ts";
@@ -15,7 +15,7 @@ import {
   verdictOf,
 } from "./zip-verdicts.ts";
 
-describeWithGo("hostile zips, against archive/zip and x/mod/zip", () => {
+describeWithOracle("hostile zips, against archive/zip and x/mod/zip", () => {
   let oracle: ZipOracle;
   beforeAll(() => {
     oracle = new ZipOracle();

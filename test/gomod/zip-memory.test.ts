@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { describeWithGo } from "../go-command.ts";
+import { describeWithOracle } from "../go-command.ts";
 import { ZipOracle } from "./zip-oracle.ts";
 
-describeWithGo("the largest zips that may be", () => {
+describeWithOracle("the largest zips that may be", () => {
   const folder = mkdtempSync(join(tmpdir(), "modferry-large-"));
   let oracle: ZipOracle;
   beforeAll(() => {

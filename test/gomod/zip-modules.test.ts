@@ -7,7 +7,7 @@ import { moduleVersion } from "../../gomod/version.ts";
 import { checkAndHashZip, hashZip } from "../../gomod/zip-check.ts";
 import { foldCase } from "../../gomod/zip-names.ts";
 import { bytesSource } from "../../gomod/zip-source.ts";
-import { describeWithGo } from "../go-command.ts";
+import { describeWithOracle } from "../go-command.ts";
 import { buildZip } from "./zip-builder.ts";
 import { downloadModules, goModCache, ZipOracle } from "./zip-oracle.ts";
 import { slowSource } from "./zip-verdicts.ts";
@@ -18,7 +18,7 @@ const modules =
   github.com/go-playground/validator/v10@v10.30.1 github.com/mattn/go-isatty@v0.0.20 golang.org/x/sys@v0.41.0
   golang.org/x/text@v0.34.0 gopkg.in/yaml.v3@v3.0.1`.split(/\s+/);
 
-describeWithGo("zips of real modules", () => {
+describeWithOracle("zips of real modules", () => {
   test("pass the check and give the h1 of the checksum database, from bytes and from a file", async () => {
     for (const module of downloadModules(modules)) {
       const zip = readFileSync(module.Zip);
@@ -45,7 +45,7 @@ describeWithGo("zips of real modules", () => {
   });
 });
 
-describeWithGo("x/mod's own vectors (zip/testdata/check_zip and unzip)", () => {
+describeWithOracle("x/mod's own vectors (zip/testdata/check_zip and unzip)", () => {
   const [module] = downloadModules(["golang.org/x/mod@v0.40.0"]);
   const testdata = join(goModCache, "golang.org/x/mod@v0.40.0/zip/testdata");
   const cases = ["check_zip", "unzip"].flatMap((folder) =>
@@ -82,7 +82,7 @@ describeWithGo("x/mod's own vectors (zip/testdata/check_zip and unzip)", () => {
   });
 });
 
-describeWithGo("foldCase", () => {
+describeWithOracle("foldCase", () => {
   test("holds the same letters equal as Go's strings.EqualFold", async () => {
     const oracle = new ZipOracle();
     const { folds = [] } = await oracle.ask({ op: "fold" });

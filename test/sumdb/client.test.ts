@@ -3,13 +3,13 @@ import { type SignedHead, SumdbClient, type SumdbSource } from "../../sumdb/clie
 import { parseVerifierKey, type Verifier } from "../../sumdb/note.ts";
 import { OfflineClient } from "../../sumdb/offline-client.ts";
 import { tilePath } from "../../sumdb/tile.ts";
-import { describeWithGo } from "../go-command.ts";
+import { describeWithOracle } from "../go-command.ts";
 import { base64, type GoClientRun, Oracle, PrivateDatabase } from "./oracle.ts";
 import { grown, modVersion, PublishedTree, shuffled } from "./published-tree.ts";
 
 const name = "example.com/sumdb";
 
-describeWithGo("a tree of lookups and tiles, read by x/mod's own client without a network", () => {
+describeWithOracle("a tree of lookups and tiles, read by x/mod's own client without a network", () => {
   let oracle: Oracle;
   let keys: { signer: string; verifier: string };
   let verifier: Verifier;

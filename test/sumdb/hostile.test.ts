@@ -11,7 +11,7 @@ import { TileCache } from "../../sumdb/tile-cache.ts";
 import { TileHashReader } from "../../sumdb/tile-hash-reader.ts";
 import { type Hash, recordHash, storedHashIndex } from "../../sumdb/tlog.ts";
 import { openTreeHead, type SignedHead } from "../../sumdb/tree-head.ts";
-import { describeWithGo } from "../go-command.ts";
+import { describeWithOracle } from "../go-command.ts";
 import { base64, type GoClientRun, Oracle, PrivateDatabase } from "./oracle.ts";
 import { grown, lookupPath, modVersion, PublishedTree } from "./published-tree.ts";
 
@@ -24,7 +24,7 @@ function flipBit(bytes: Uint8Array, bit: number): Uint8Array {
   return flipped;
 }
 
-describeWithGo("a hostile checksum database", () => {
+describeWithOracle("a hostile checksum database", () => {
   let oracle: Oracle;
   let keys: { signer: string; verifier: string };
   let signer: Signer;

@@ -6,7 +6,7 @@ import { formatLookup, formatRecord, parseLookup, parseRecord } from "../../sumd
 import { openNote, parseSignerKey, parseVerifierKey, signNote } from "../../sumdb/note.ts";
 import { parseTilePath, tilePath } from "../../sumdb/tile.ts";
 import { formatTree, parseTree } from "../../sumdb/tree-head.ts";
-import { describeWithGo } from "../go-command.ts";
+import { describeWithOracle } from "../go-command.ts";
 import { base64, Oracle, xModFolder } from "./oracle.ts";
 
 const hash = "TszzRgjTG6xce+z2AG31kAXYKBgQVtCSCE40HmuwBb0=";
@@ -167,7 +167,7 @@ describe("malformed bytes are a FormatError, at once", () => {
   });
 });
 
-describeWithGo("what we parse, golang.org/x/mod parses to the same", () => {
+describeWithOracle("what we parse, golang.org/x/mod parses to the same", () => {
   let oracle: Oracle;
   let strings: string[];
 

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { FormatError } from "../../gomod/format-error.ts";
 import { openNote, parseSignerKey, parseVerifierKey, signNote } from "../../sumdb/note.ts";
 import { ProofError } from "../../sumdb/proof-error.ts";
-import { describeWithGo } from "../go-command.ts";
+import { describeWithOracle } from "../go-command.ts";
 import { base64, Oracle, xModFolder } from "./oracle.ts";
 
 interface Opened {
@@ -41,7 +41,7 @@ describe("the public database's key", () => {
   });
 });
 
-describeWithGo("notes, judged by golang.org/x/mod/sumdb/note", () => {
+describeWithOracle("notes, judged by golang.org/x/mod/sumdb/note", () => {
   let oracle: Oracle;
   let keys: { signer: string; verifier: string }[];
   /** Every string of x/mod's own tests of notes. */

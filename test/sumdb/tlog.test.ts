@@ -22,7 +22,7 @@ import {
   treeHash,
 } from "../../sumdb/tlog.ts";
 import { formatTree, parseTree } from "../../sumdb/tree-head.ts";
-import { describeWithGo } from "../go-command.ts";
+import { describeWithOracle } from "../go-command.ts";
 import { base64, Oracle, PrivateDatabase, xModFolder } from "./oracle.ts";
 
 const decode = (text: string): Hash => Buffer.from(text, "base64");
@@ -54,7 +54,7 @@ describe("the hashes of RFC 6962", () => {
   });
 });
 
-describeWithGo("trees, judged by golang.org/x/mod/sumdb/tlog", () => {
+describeWithOracle("trees, judged by golang.org/x/mod/sumdb/tlog", () => {
   const size = 3000;
   let oracle: Oracle;
   let stored: Hash[];
