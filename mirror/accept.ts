@@ -2,7 +2,7 @@ import { asMirrorError, type MirrorError } from "./errors.ts";
 import { readRequestBody } from "./inbox.ts";
 import type { RequestKey } from "./orders.ts";
 import type { MirrorParts } from "./parts.ts";
-import { ERROR_BYTES, ORDER_LOST_AFTER } from "./records.ts";
+import { ERROR_BYTES, firstBytes, ORDER_LOST_AFTER } from "./records.ts";
 import type { RequestBody, RequestRecord, Tier } from "./requests.ts";
 import { updateRequest } from "./update.ts";
 import { parseWishes } from "./wishes.ts";
@@ -13,6 +13,8 @@ import { parseWishes } from "./wishes.ts";
  * @throws MirrorError misuse, after noting it.
  */
 export async function acceptRequest(parts: MirrorParts, request: RequestKey): Promise<void> {
+  const known = await parts.ledger.readRequest(request);
+  if (known !== undefined && known.state !== "OPEN" && known.state !== "REFUSED") return;
   const body = await parse(parts, request);
   const accepted = await updateRequest(parts.ledger, request, (record) =>
     record !== undefined
@@ -42,6 +44,6 @@ async function parse(parts: MirrorParts, request: RequestKey): Promise<RequestBo
 export async function refuse(parts: MirrorParts, request: RequestKey, error: MirrorError): Promise<void> {
   await updateRequest(parts.ledger, request, (record) => {
     const { due: _due, ...rest } = record ?? newRequest(request, "tidy");
-    return { ...rest, state: "REFUSED", error: error.message.slice(0, ERROR_BYTES) };
+    return { ...rest, state: "REFUSED", error: firstBytes(error.message, ERROR_BYTES) };
   });
 }

@@ -14,6 +14,9 @@ import { lookupKey, type TreeKey, tileKey } from "./tree-keys.ts";
 /** A lookup is id, two lines, and a signed head of a few hundred bytes; cmd/go accepts 1 MB (modfetch/sumdb.go). */
 export const LARGEST_LOOKUP = 1_000_000;
 
+/** How long it holds, in ms, whether the source serves the database at all. */
+const SERVED_TTL = 60_000;
+
 export interface ChecksumDatabaseParts {
   readonly verifier: Verifier;
   readonly source: SumdbSource;
@@ -37,6 +40,7 @@ export class ChecksumDatabase {
   /** Tiles that are being stored or are stored by this process, so that each is written once. */
   readonly #stored = new Map<TreeKey, Promise<void>>();
   #client: Promise<SumdbClient> | undefined;
+  #served: { readonly at: number; readonly answer: Promise<void> } | undefined;
   readonly #published = new Map<number, Promise<void>>();
   /** The lease is per process: two heads of ours are added one after the other. */
   #lastHead: Promise<void> = Promise.resolve();
@@ -47,8 +51,9 @@ export class ChecksumDatabase {
     this.#store = {
       read: async (tile) => (await parts.tree.get(tileKey(this.name, tile), FULL_TILE_SIZE))?.bytes,
     };
+    const source = proofSource(parts.source, this.name);
     const storeTiles = (tiles: readonly ProvenTile[]) => this.#storeTiles(tiles);
-    this.#series = new HeadSeries({ ...parts, store: this.#store, storeTiles });
+    this.#series = new HeadSeries({ ...parts, source, store: this.#store, storeTiles });
   }
 
   /**
@@ -74,7 +79,25 @@ export class ChecksumDatabase {
    */
   async prove(version: ModuleVersion): Promise<ProvenRecord> {
     const client = await this.#open();
-    return await client.prove(version);
+    try {
+      return await client.prove(version);
+    } catch (thrown) {
+      if (thrown instanceof MirrorError && thrown.class === "absent") await this.#checkServed();
+      throw thrown;
+    }
+  }
+
+  /** An upstream that has no checksum database at all has no record of any version: that says nothing of the version. */
+  async #checkServed(): Promise<void> {
+    const now = this.#parts.now();
+    if (this.#served === undefined || now - this.#served.at > SERVED_TTL)
+      this.#served = { at: now, answer: this.#parts.source.latest().then(() => undefined) };
+    try {
+      await this.#served.answer;
+    } catch (cause) {
+      const message = `${this.name}: not served by this upstream; give its own URL with --sumdb`;
+      throw new MirrorError("transient", this.name, message, { cause });
+    }
   }
 
   /**
@@ -112,7 +135,7 @@ export class ChecksumDatabase {
     return new SumdbClient({
       name: this.name,
       verifier,
-      source,
+      source: proofSource(source, this.name),
       store: this.#store,
       ...(head === undefined ? {} : { head }),
     });
@@ -146,4 +169,21 @@ export class ChecksumDatabase {
     this.#lastHead = adding.catch(() => undefined);
     return adding;
   }
+}
+
+/**
+ * A tile or a head that a source lacks or refuses is a fault of the source, and says nothing of any version: only a
+ * lookup that is absent does.
+ */
+function proofSource(source: SumdbSource, database: string): SumdbSource {
+  const asFault = (thrown: unknown): never => {
+    if (!(thrown instanceof MirrorError) || (thrown.class !== "absent" && thrown.class !== "withheld"))
+      throw thrown;
+    throw new MirrorError("transient", database, `${database}: ${thrown.message}`, { cause: thrown });
+  };
+  return {
+    latest: () => source.latest().catch(asFault),
+    lookup: (version) => source.lookup(version),
+    tile: (tile) => source.tile(tile).catch(asFault),
+  };
 }

@@ -1,5 +1,5 @@
 import { promisify } from "node:util";
-import { zstdCompress, zstdDecompress } from "node:zlib";
+import { constants, zstdCompress, zstdDecompress } from "node:zlib";
 import { z } from "zod";
 import { formatModuleVersion, type ModuleVersion, moduleVersion } from "../gomod/version.ts";
 import type { ErrorClass } from "./errors.ts";
@@ -34,10 +34,15 @@ export interface ClosureFile {
   readonly needs: readonly Need[];
   readonly roots: readonly RootClosure[];
   readonly unresolved: readonly Unresolved[];
+  /** Of the needs, those whose go.mod could not be had: what only they require is not in here. */
+  readonly unloaded: readonly ModuleVersion[];
 }
 
 /** Decompressed; a request of 10,000 roots of 1,000 modules each stays below. */
 const LARGEST_CLOSURE = 256 * 1024 * 1024;
+
+/** Damage then shows when it is read, wherever it is (zstd, ZSTD_c_checksumFlag). */
+const WITH_CHECKSUM = { params: { [constants.ZSTD_c_checksumFlag]: 1 } };
 
 const extent = z.enum(["mod", "whole"]);
 const line = z.union([
@@ -46,6 +51,7 @@ const line = z.union([
     root: z.strictObject({ module: z.string(), version: z.string() }),
     needs: z.array(z.tuple([z.int(), extent])),
   }),
+  z.strictObject({ unloaded: z.int() }),
   z.strictObject({
     unresolved: z.string(),
     class: z.enum([
@@ -62,7 +68,10 @@ const line = z.union([
   }),
 ]);
 
-/** A line of JSON for each need; then for each root, its needs as numbers of those lines; then what is unresolved. */
+/**
+ * A line of JSON for each need; then for each root, its needs as numbers of those lines; then the numbers of what was
+ * not loaded; then what is unresolved.
+ */
 export async function writeClosure(vault: Vault, request: RequestKey, closure: ClosureFile): Promise<void> {
   const numbers = new Map(closure.needs.map((need, number) => [formatModuleVersion(need.version), number]));
   const lines = [
@@ -75,10 +84,11 @@ export async function writeClosure(vault: Vault, request: RequestKey, closure: C
       root: { module: root.path, version: root.version },
       needs: needs.map((need) => [numbers.get(formatModuleVersion(need.version)), need.extent]),
     })),
+    ...closure.unloaded.map((version) => ({ unloaded: numbers.get(formatModuleVersion(version)) })),
     ...closure.unresolved.map(({ subject, ...rest }) => ({ unresolved: subject, ...rest })),
   ];
   const text = lines.map((entry) => `${JSON.stringify(entry)}\n`).join("");
-  await vault.put(closureVaultKey(request), await promisify(zstdCompress)(text));
+  await vault.put(closureVaultKey(request), await promisify(zstdCompress)(text, WITH_CHECKSUM));
 }
 
 /** @throws MirrorError malformed when the file is missing or damaged: resolving the request again writes it anew. */
@@ -99,20 +109,23 @@ function parseLines(lines: readonly string[]): ClosureFile {
   const needs: Need[] = [];
   const roots: RootClosure[] = [];
   const unresolved: Unresolved[] = [];
+  const unloaded: ModuleVersion[] = [];
+  const needOf = (number: number): Need => {
+    const need = needs[number];
+    if (need === undefined) throw new Error(`need ${number} is no line of this file`);
+    return need;
+  };
   for (const text of lines) {
     const entry = line.parse(JSON.parse(text));
     if ("module" in entry)
       needs.push({ version: moduleVersion(entry.module, entry.version), extent: entry.extent });
     else if ("unresolved" in entry)
       unresolved.push({ subject: entry.unresolved, class: entry.class, message: entry.message });
+    else if ("unloaded" in entry) unloaded.push(needOf(entry.unloaded).version);
     else {
-      const own = entry.needs.map(([number, extent]) => {
-        const need = needs[number];
-        if (need === undefined) throw new Error(`need ${number} is no line of this file`);
-        return { version: need.version, extent };
-      });
+      const own = entry.needs.map(([number, extent]) => ({ version: needOf(number).version, extent }));
       roots.push({ root: moduleVersion(entry.root.module, entry.root.version), needs: own });
     }
   }
-  return { needs, roots, unresolved };
+  return { needs, roots, unresolved, unloaded };
 }

@@ -3,6 +3,7 @@ import type { ClosureFile, Need } from "./closure-file.ts";
 import { type FetchOrder, type RequestKey, VERSIONS_PER_ORDER } from "./orders.ts";
 import type { MirrorParts } from "./parts.ts";
 import { covers, ORDER_LOST_AFTER, want } from "./records.ts";
+import { handedInAt } from "./requests.ts";
 import { settle } from "./settle.ts";
 import { updateRecords, updateRequest } from "./update.ts";
 
@@ -11,11 +12,16 @@ const RECORDS_PER_WRITE = 500;
 
 /**
  * Writes down what a closure needs, then which orders the request waits for, then sends them. A crash before the
- * sending leaves a request that reconcile settles and resolves again when it is due; nothing is ordered that is not
- * recorded.
+ * sending leaves a request that reconcile settles and orders again when it is due; nothing is ordered that is not
+ * recorded. What has failed since the request was handed in is left to its own wait.
+ * @returns what is ordered.
  */
-export async function dispatch(parts: MirrorParts, request: RequestKey, closure: ClosureFile): Promise<void> {
-  const open = await recordNeeds(parts, request.name, closure.needs);
+export async function dispatch(
+  parts: MirrorParts,
+  request: RequestKey,
+  closure: ClosureFile,
+): Promise<ModuleVersion[]> {
+  const { open, missing } = await recordNeeds(parts, request, closure.needs);
   const orders = groupOrders(open).map((order, number) => ({ ...order, request, number }));
   await parts.ledger.openOrders(
     request,
@@ -28,38 +34,42 @@ export async function dispatch(parts: MirrorParts, request: RequestKey, closure:
           ...record,
           state: "RESOLVED",
           total: closure.needs.length,
-          missing: open.length,
+          missing,
           due: parts.now() + ORDER_LOST_AFTER,
         },
   );
   parts.report({ event: "resolved", request, versions: closure.needs.length, toFetch: open.length });
   if (orders.length === 0) await settle(parts, request);
   else await parts.queue.send("fresh", orders);
+  return open;
 }
 
-/** @returns the versions whose files are not all held. */
+/** @returns the versions to be ordered, and how many there are whose files are not all held. */
 async function recordNeeds(
   parts: MirrorParts,
-  wish: string,
+  request: RequestKey,
   needs: readonly Need[],
-): Promise<ModuleVersion[]> {
+): Promise<{ open: ModuleVersion[]; missing: number }> {
   const open: ModuleVersion[] = [];
+  let missing = 0;
+  const since = handedInAt(request);
   for (let at = 0; at < needs.length; at += RECORDS_PER_WRITE) {
     const some = needs.slice(at, at + RECORDS_PER_WRITE);
     for (const extent of ["mod", "whole"] as const) {
       const versions = some.filter((need) => need.extent === extent).map((need) => need.version);
       const now = parts.now();
-      const records = await updateRecords(parts.ledger, versions, (record, version) =>
-        want(record, version, extent, wish, now, parts.databaseFor(version.path) !== undefined),
-      );
-      records.forEach((record, i) => {
-        const version = versions[i];
-        if (version !== undefined && (record === undefined || !covers(record.held, record.wanted)))
-          open.push(version);
+      const records = await updateRecords(parts.ledger, versions, (record, version) => {
+        const provable = parts.databaseFor(version.path) !== undefined;
+        return want(record, version, extent, request.name, now, provable, since);
       });
+      for (const record of records) {
+        if (record === undefined || covers(record.held, extent)) continue;
+        missing++;
+        if (record.state === "PENDING") open.push({ path: record.path, version: record.version });
+      }
     }
   }
-  return open;
+  return { open, missing };
 }
 
 /** Orders of one module each, so that one worker publishes a list once and two workers seldom meet. */

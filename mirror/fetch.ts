@@ -1,10 +1,10 @@
 import { type H1, h1OfGoMod } from "../gomod/dirhash.ts";
-import { parseInfo, printInfo } from "../gomod/info.ts";
+import { type Info, parseInfo, printInfo } from "../gomod/info.ts";
 import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
 import type { ProvenRecord } from "../sumdb/client.ts";
 import { type Body, isSpool, type Sha256, sha256Of, sha256Stream, sizeOf } from "./body.ts";
 import type { ChecksumDatabase } from "./checksum-database.ts";
-import { asMirrorError, MirrorError } from "./errors.ts";
+import { asMirrorError, EVIDENCE_LIMIT, MirrorError } from "./errors.ts";
 import type { MirrorParts } from "./parts.ts";
 import type { StoredObject } from "./ports.ts";
 import type { Extent, Fetched, VersionRecord } from "./records.ts";
@@ -26,7 +26,7 @@ interface Expected {
 
 /**
  * Fetches, proves and stores what is wanted of a version and not held, in this order, each create-only:
- * tiles, lookup, `.mod`, zip, `.info`. Nothing is stored before all of it is proven. A crash anywhere leaves proven
+ * tiles, head, lookup, `.mod`, zip, `.info`. Nothing is stored before all of it is proven. A crash anywhere leaves proven
  * files without a record; the next run finds them equal to what it fetches.
  * @returns what to add to the record, and the bytes that came from upstream.
  * @throws MirrorError about `module@version` and the file.
@@ -57,18 +57,16 @@ export async function fetchVersion(
     const checked = settled(zip);
     const infoBytes = settled(info);
     const modH1 = goMod === undefined ? undefined : h1OfGoMod(goMod);
-    if (modH1 !== undefined) compare(record, "go.mod", modH1, expected.modH1);
-    if (checked !== undefined) compare(record, "zip", checked.h1, expected.zipH1);
+    if (goMod !== undefined && modH1 !== undefined)
+      await compare(record, "go.mod", modH1, expected.modH1, goMod);
+    if (checked !== undefined) await compare(record, "zip", checked.h1, expected.zipH1, checked.body);
     const parsedInfo = infoBytes === undefined ? undefined : parseInfoOf(record, infoBytes);
 
     if (expected.proof !== undefined) await expected.proof.database.publish(record, expected.proof.record);
     const storedMod = goMod === undefined ? undefined : await storeMod(parts, record, goMod, modH1);
     const storedZip =
       checked === undefined ? undefined : await storeZip(parts, record, checked.body, checked.h1);
-    const storedInfo =
-      parsedInfo === undefined
-        ? undefined
-        : await storeInfo(parts, record, new TextEncoder().encode(printInfo(parsedInfo)));
+    const storedInfo = parsedInfo === undefined ? undefined : await storeInfo(parts, record, parsedInfo);
 
     const held: Extent = fetching.zip || record.held === "whole" ? "whole" : "mod";
     return {
@@ -83,8 +81,8 @@ export async function fetchVersion(
         ...(storedZip === undefined || checked === undefined
           ? {}
           : { zipSha256: storedZip.sha256, zipSize: storedZip.size, zipH1: checked.h1 }),
-        ...(storedInfo === undefined ? {} : { infoSha256: storedInfo }),
-        ...(parsedInfo?.time === undefined ? {} : { time: parsedInfo.time }),
+        ...(storedInfo === undefined ? {} : { infoSha256: storedInfo.sha256 }),
+        ...(storedInfo?.time === undefined ? {} : { time: storedInfo.time }),
       },
     };
   } finally {
@@ -96,10 +94,19 @@ async function fetchZip(parts: FetchParts, version: ModuleVersion): Promise<{ bo
   const body = await parts.upstream.zip(version);
   try {
     return { body, h1: (await parts.zips.check(body, version)).h1 };
-  } catch (error) {
+  } catch (thrown) {
+    const error = asMirrorError(thrown, formatModuleVersion(version));
+    const evidence = error.class === "malformed" ? await beginning(body) : undefined;
     if (isSpool(body)) await body.dispose();
-    throw asMirrorError(error, `${formatModuleVersion(version)}.zip`);
+    if (evidence === undefined) throw error;
+    throw new MirrorError(error.class, error.subject, error.message, { cause: error, evidence });
   }
+}
+
+/** A person may want to see what upstream sent; that it cannot be read again must not hide what was wrong with it. */
+async function beginning(body: Body): Promise<Uint8Array | undefined> {
+  if (!isSpool(body)) return body;
+  return await body.read(0, Math.min(EVIDENCE_LIMIT, body.size)).catch(() => undefined);
 }
 
 function settled<T>(result: PromiseSettledResult<T>): T {
@@ -117,17 +124,25 @@ function expectedHashes(record: VersionRecord, proof: Expected["proof"]): Expect
   return { modH1: proof.record.goMod, zipH1: proof.record.zip, proof };
 }
 
-function compare(version: ModuleVersion, file: "go.mod" | "zip", actual: H1, expected: H1 | undefined): void {
+async function compare(
+  version: ModuleVersion,
+  file: "go.mod" | "zip",
+  actual: H1,
+  expected: H1 | undefined,
+  body: Body,
+): Promise<void> {
   if (expected === undefined || actual === expected) return;
   const subject = formatModuleVersion(version);
+  const evidence = await beginning(body);
   throw new MirrorError(
     "mismatch",
     subject,
     `${subject}: ${file} has ${actual}, but the checksum database (or first sight) says ${expected}; not published`,
+    evidence === undefined ? {} : { evidence },
   );
 }
 
-function parseInfoOf(version: ModuleVersion, bytes: Uint8Array): ReturnType<typeof parseInfo> {
+function parseInfoOf(version: ModuleVersion, bytes: Uint8Array): Info {
   try {
     return parseInfo(bytes, version.version);
   } catch (cause) {
@@ -186,14 +201,18 @@ async function checkStoredZip(
 }
 
 /** The first one stays: Time and Origin may differ between upstreams, the version cannot. */
-async function storeInfo(parts: FetchParts, version: ModuleVersion, info: Uint8Array): Promise<Sha256> {
+async function storeInfo(
+  parts: FetchParts,
+  version: ModuleVersion,
+  info: Info,
+): Promise<{ sha256: Sha256; time: string | undefined }> {
   const key = infoKey(version);
-  const sha256 = sha256Of(info);
-  if ((await parts.tree.create(key, info, sha256)) === "created") return sha256;
+  const bytes = new TextEncoder().encode(printInfo(info));
+  const sha256 = sha256Of(bytes);
+  if ((await parts.tree.create(key, bytes, sha256)) === "created") return { sha256, time: info.time };
   const stored = await parts.tree.get(key, LARGEST_INFO);
   if (stored === undefined) throw vanished(key);
-  parseInfoOf(version, stored.bytes);
-  return sha256Of(stored.bytes);
+  return { sha256: sha256Of(stored.bytes), time: parseInfoOf(version, stored.bytes).time };
 }
 
 function vanished(key: TreeKey): MirrorError {

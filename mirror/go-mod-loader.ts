@@ -1,12 +1,11 @@
 import { type GoMod, parseGoMod } from "../gomod/go-mod.ts";
 import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
 import { asMirrorError, MirrorError } from "./errors.ts";
-import { keepEvidence } from "./evidence.ts";
 import { fetchVersion, LARGEST_GO_MOD } from "./fetch.ts";
+import { noteFailed, noteFetched } from "./outcome.ts";
 import type { Deadline, MirrorParts } from "./parts.ts";
-import { failed, fetched, type VersionRecord, want } from "./records.ts";
+import { type VersionRecord, want } from "./records.ts";
 import { modKey } from "./tree-keys.ts";
-import { updateRecords } from "./update.ts";
 
 /** A unit of work stops taking on files when this much of its time is left, in ms: enough to write down where it is. */
 export const TIME_TO_CLOSE = 20_000;
@@ -16,21 +15,37 @@ export class OutOfTime extends Error {
   override readonly name = "OutOfTime";
 }
 
+/** For whom go.mod files are loaded. */
+export interface LoadingFor {
+  /** The request's name. */
+  readonly wish: string;
+  /** When it was handed in: what has failed since then is not asked again before its own wait is over. */
+  readonly since?: number;
+  readonly deadline: Deadline;
+}
+
 /**
  * Loads dependencies' go.mod files for a module graph: from the tree where they are held, else by the same step as
  * fetch (proven, stored, recorded). One per request; each file is asked once.
  */
 export class GoModLoader {
+  /**
+   * What could not be had. The graph goes on without it, so a closure that was computed with any of these is not the
+   * whole one, even when their files come later.
+   */
+  readonly unavailable = new Map<string, ModuleVersion>();
+  /** What the ledger holds and the tree did not give, nor upstream: as above, but no fetch will mend it. */
+  readonly lost = new Map<string, MirrorError>();
+  /** Set where a file was left out for want of time: gomod/ takes that for a missing file, so the caller must look. */
+  outOfTime: OutOfTime | undefined;
   readonly #parts: MirrorParts;
-  readonly #wish: string;
-  readonly #deadline: Deadline;
+  readonly #for: LoadingFor;
   readonly #loading = new Map<string, Promise<GoMod>>();
   readonly #loaded = new Map<string, GoMod>();
 
-  constructor(parts: MirrorParts, wish: string, deadline: Deadline) {
+  constructor(parts: MirrorParts, loadingFor: LoadingFor) {
     this.#parts = parts;
-    this.#wish = wish;
-    this.#deadline = deadline;
+    this.#for = loadingFor;
   }
 
   /** @throws MirrorError when it cannot be had, which is then recorded; OutOfTime. */
@@ -49,68 +64,66 @@ export class GoModLoader {
   }
 
   async #load(version: ModuleVersion, name: string): Promise<GoMod> {
-    const bytes = (await this.#fromTree(version)) ?? (await this.#fromUpstream(version, name));
-    const goMod = this.#parse(name, bytes);
+    const goMod = this.#parse(name, await this.#bytes(version, name));
     this.#loaded.set(name, goMod);
     return goMod;
   }
 
-  async #fromTree(version: ModuleVersion): Promise<Uint8Array | undefined> {
-    const [record] = await this.#parts.ledger.read([version]);
-    if (record === undefined || record.held === "nothing") return undefined;
-    return (await this.#parts.tree.get(modKey(version), LARGEST_GO_MOD))?.bytes;
-  }
-
-  async #fromUpstream(version: ModuleVersion, name: string): Promise<Uint8Array> {
-    const { ledger, now, report, databaseFor } = this.#parts;
-    if (this.#deadline.remaining() < TIME_TO_CLOSE)
-      throw new OutOfTime(`${name}: no time left to load its go.mod`);
-    const provable = databaseFor(version.path) !== undefined;
-    const decideWant = (record: VersionRecord | undefined) =>
-      want(record, version, "mod", this.#wish, now(), provable);
-    const [current] = await ledger.read([version]);
-    const wanted = decideWant(current);
+  async #bytes(version: ModuleVersion, name: string): Promise<Uint8Array> {
+    let held = false;
     try {
-      const { added, bytes, goMod } = await fetchVersion(this.#parts, {
-        ...wanted,
-        wanted: "mod",
-        held: "nothing",
-      });
-      await updateRecords(ledger, [version], (record) => fetched(decideWant(record), added));
-      report({ event: "fetched", version, held: "mod", bytes });
-      if (goMod === undefined) throw new Error("fetchVersion gave no go.mod");
-      return goMod;
+      const [record] = await this.#parts.ledger.read([version]);
+      held = record !== undefined && record.held !== "nothing";
+      const stored = held ? await this.#parts.tree.get(modKey(version), LARGEST_GO_MOD) : undefined;
+      return stored?.bytes ?? (await this.#fromUpstream(version, name, record));
     } catch (thrown) {
-      const error = asMirrorError(thrown, name);
-      await this.#noteFailure(version, error);
-      throw error;
+      if (thrown instanceof OutOfTime) this.outOfTime = thrown;
+      else if (held) this.lost.set(name, asMirrorError(thrown, name));
+      else this.unavailable.set(name, version);
+      throw thrown;
     }
   }
 
-  async #noteFailure(version: ModuleVersion, error: MirrorError): Promise<void> {
-    const { ledger, vault, now, report, databaseFor } = this.#parts;
-    await keepEvidence(vault, error);
+  async #fromUpstream(
+    version: ModuleVersion,
+    name: string,
+    current: VersionRecord | undefined,
+  ): Promise<Uint8Array> {
+    const { databaseFor, now } = this.#parts;
+    const { wish, since, deadline } = this.#for;
+    if (deadline.remaining() < TIME_TO_CLOSE) throw new OutOfTime(`${name}: no time left to load its go.mod`);
     const provable = databaseFor(version.path) !== undefined;
-    const [record] = await updateRecords(ledger, [version], (current) =>
-      failed(want(current, version, "mod", this.#wish, now(), provable), error, now()),
-    );
-    if (record === undefined) return;
-    report({ event: "failed", version, state: record.state, class: error.class, message: error.message });
+    const wanted = (record: VersionRecord | undefined) =>
+      want(record, version, "mod", wish, now(), provable, since);
+    const record = wanted(current);
+    if (record.state !== "PENDING" && record.held === "nothing") throw asRecorded(record, name);
+    try {
+      const fetching = { ...record, wanted: "mod", held: "nothing" } as const;
+      const { added, bytes, goMod } = await fetchVersion(this.#parts, fetching);
+      await noteFetched(this.#parts, version, added, bytes, wanted);
+      if (goMod === undefined) throw new Error("fetchVersion gave no go.mod");
+      return goMod;
+    } catch (thrown) {
+      throw await noteFailed(this.#parts, version, thrown, "mod", wanted);
+    }
   }
 
   /** A proven go.mod that go cannot parse stays in the tree: go itself will say so. The graph goes on without it. */
   #parse(name: string, bytes: Uint8Array): GoMod {
     try {
       return parseGoMod(`${name}.mod`, bytes, "lax");
-    } catch (thrown) {
-      throw new MirrorError(
-        "malformed",
-        name,
-        `${name}: its go.mod does not parse: ${asMirrorError(thrown, name).message}`,
-        {
-          cause: thrown,
-        },
-      );
+    } catch (cause) {
+      const reason = asMirrorError(cause, name).message;
+      throw new MirrorError("malformed", name, `${name}: its go.mod does not parse: ${reason}`, { cause });
     }
   }
+}
+
+/** What the last try found, while it is not time for the next. */
+function asRecorded({ lastError }: VersionRecord, name: string): MirrorError {
+  return new MirrorError(
+    lastError?.class ?? "transient",
+    name,
+    lastError?.message ?? `${name}: it could not be had; try again later`,
+  );
 }

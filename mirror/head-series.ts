@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { SumdbClient, type SumdbSource, type TileStore } from "../sumdb/client.ts";
 import type { Verifier } from "../sumdb/note.ts";
 import type { ProvenTile } from "../sumdb/tile.ts";
+import { hashesEqual } from "../sumdb/tlog.ts";
 import { openTreeHead, type SignedHead } from "../sumdb/tree-head.ts";
 import { sha256Of } from "./body.ts";
 import { MirrorError } from "./errors.ts";
@@ -41,24 +42,39 @@ export class HeadSeries {
   /**
    * Adds a head whose own edge tiles are stored: bridges first, then the ledger, then `latest`, then `supported`.
    * A crash leaves tiles or a head that no lookup carries yet. Adding one again changes nothing.
+   * @throws MirrorError mismatch when another head of the same size is published; ForkError.
    */
   async add(head: SignedHead): Promise<void> {
     const { ledger, verifier, tree, owner } = this.#parts;
     const lease = `head#${verifier.name}`;
-    await this.#takeLease(lease);
     try {
-      const newest = await ledger.readHead(verifier.name);
-      if (newest?.size !== head.size) {
-        const { before, after } = await this.#neighbours(head, newest);
-        if (before !== undefined) await this.#bridge(before, head);
-        if (after !== undefined) await this.#bridge(head, after);
-        await ledger.addHead(verifier.name, head);
-      }
+      await this.#addInLine(lease, head);
       await this.#moveTreeHead(head);
       const empty = new Uint8Array();
       await tree.create(supportedKey(verifier.name), empty, sha256Of(empty));
     } finally {
       await ledger.releaseLease(lease, owner);
+    }
+  }
+
+  /**
+   * Bridging asks the source, and may outlast the lease: so it is taken anew after each bridge and the neighbours are
+   * read again, until both bridges are there. Then nothing but the ledger's one write is between the two.
+   */
+  async #addInLine(lease: string, head: SignedHead): Promise<void> {
+    const { ledger, verifier } = this.#parts;
+    const bridged = new Set<string>();
+    for (;;) {
+      await this.#takeLease(lease);
+      const { before, same, after } = await this.#neighbours(head);
+      if (same !== undefined) return refuseFork(verifier.name, same, head);
+      const next = [
+        ...(before === undefined ? [] : [[before, head] as const]),
+        ...(after === undefined ? [] : [[head, after] as const]),
+      ].find(([older, newer]) => !bridged.has(`${older.size} ${newer.size}`));
+      if (next === undefined) return await ledger.addHead(verifier.name, head);
+      await this.#bridge(...next);
+      bridged.add(`${next[0].size} ${next[1].size}`);
     }
   }
 
@@ -77,18 +93,20 @@ export class HeadSeries {
     }
   }
 
-  async #neighbours(
-    head: SignedHead,
-    newest: SignedHead | undefined,
-  ): Promise<{ before: SignedHead | undefined; after: SignedHead | undefined }> {
-    if (newest === undefined || newest.size < head.size) return { before: newest, after: undefined };
+  async #neighbours(head: SignedHead): Promise<Partial<Record<"before" | "same" | "after", SignedHead>>> {
+    const { ledger, verifier } = this.#parts;
+    const newest = await ledger.readHead(verifier.name);
+    if (newest === undefined) return {};
+    if (newest.size === head.size) return { same: newest };
+    if (newest.size < head.size) return { before: newest };
     let before: SignedHead | undefined;
-    for await (const published of this.#parts.ledger.heads(this.#parts.verifier.name)) {
-      if (published.size >= head.size)
-        return { before, after: published.size === head.size ? undefined : published };
+    for await (const published of ledger.heads(verifier.name)) {
+      if (published.size === head.size) return { same: published };
+      const own = before === undefined ? {} : { before };
+      if (published.size > head.size) return { ...own, after: published };
       before = published;
     }
-    return { before, after: undefined };
+    return before === undefined ? {} : { before };
   }
 
   /** Stores what leads from one head to a newer one. @throws ForkError when the newer does not contain the older. */
@@ -118,4 +136,15 @@ export class HeadSeries {
       if ((await tree.replace(key, head.note, current?.etag)) === "replaced") return;
     }
   }
+}
+
+/** Two heads of one size that are not the same tree: a client that has seen the one would refuse the other. */
+function refuseFork(database: string, published: SignedHead, head: SignedHead): void {
+  if (hashesEqual(published.hash, head.hash)) return;
+  throw new MirrorError(
+    "mismatch",
+    database,
+    `${database}: it signed two different trees of ${head.size} records; nothing more of it is published`,
+    { evidence: Buffer.concat([published.note, head.note]) },
+  );
 }

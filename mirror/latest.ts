@@ -1,17 +1,34 @@
+import type { GoMod } from "../gomod/go-mod.ts";
 import { isPseudoVersion } from "../gomod/pseudo-version.ts";
 import { prerelease } from "../gomod/semver.ts";
 import { compareVersions, isIncompatible, type Version } from "../gomod/version.ts";
 
 /**
- * The order of `latest` as cmd/go has it (modload/query.go): releases before pre-releases before pseudo-versions,
- * compatible ones before `+incompatible`, then the highest.
+ * The version that `latest` means among these, as cmd/go has it (modload, queryMatcher.filterVersions and
+ * queryProxy): the highest release, else the highest pre-release, else the highest pseudo-version. `+incompatible`
+ * ones count only where there is no compatible one, or the last of those has no go.mod file of its own.
+ * @param hasGoMod asked at most once.
+ * @returns undefined where there is none at all.
  */
-export function preferLatest(a: Version, b: Version): number {
-  return rank(a) - rank(b) || compareVersions(a, b);
+export async function latestVersion(
+  versions: Iterable<Version>,
+  hasGoMod: (version: Version) => Promise<boolean>,
+): Promise<Version | undefined> {
+  const sorted = [...versions].sort(compareVersions);
+  const tagged = sorted.filter((version) => !isPseudoVersion(version));
+  const compatible = tagged.filter((version) => !isIncompatible(version));
+  const last = compatible.at(-1);
+  const onlyCompatible =
+    last !== undefined && (compatible.length === tagged.length || (await hasGoMod(last)));
+  const candidates = onlyCompatible ? compatible : tagged;
+  return candidates.findLast((version) => prerelease(version) === "") ?? candidates.at(-1) ?? sorted.at(-1);
 }
 
-function rank(version: Version): number {
-  if (isPseudoVersion(version)) return 0;
-  const release = prerelease(version) === "" ? 2 : 0;
-  return 1 + release + (isIncompatible(version) ? 0 : 1);
+/**
+ * Whether a go.mod is what cmd/go makes up for a module without one (modfetch.LegacyGoMod): a module line alone.
+ */
+export function isMadeUp(goMod: GoMod): boolean {
+  const { go, toolchain, require, exclude, replace, retract, tool, ignore, godebug } = goMod;
+  const lists = [require, exclude, replace, retract, tool, ignore, godebug];
+  return go === undefined && toolchain === undefined && lists.every((list) => list.length === 0);
 }

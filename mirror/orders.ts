@@ -64,7 +64,9 @@ export function parseOrder(text: string): Order {
       ...(number === undefined ? {} : { number }),
     };
   } catch (cause) {
-    throw new MirrorError("malformed", "order", `order: not an order of this mirror: ${text.slice(0, 100)}`, {
+    // In JSON: a message's text must not break the line that reports it.
+    const beginning = JSON.stringify(text.slice(0, 100));
+    throw new MirrorError("malformed", "order", `order: not an order of this mirror: ${beginning}`, {
       cause,
     });
   }

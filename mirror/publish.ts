@@ -1,13 +1,14 @@
+import { parseInfo } from "../gomod/info.ts";
 import { parseVersionList, printVersionList } from "../gomod/list-file.ts";
 import type { ModulePath } from "../gomod/module-path.ts";
 import { isPseudoVersion } from "../gomod/pseudo-version.ts";
-import { formatModuleVersion, type Version } from "../gomod/version.ts";
+import { formatModuleVersion, type ModuleVersion, type Version } from "../gomod/version.ts";
 import { MirrorError } from "./errors.ts";
-import { LARGEST_INFO } from "./fetch.ts";
-import { preferLatest } from "./latest.ts";
+import { LARGEST_GO_MOD, LARGEST_INFO } from "./fetch.ts";
+import { latestVersion } from "./latest.ts";
 import type { MirrorParts } from "./parts.ts";
 import type { JournalEntry } from "./ports.ts";
-import { infoKey, latestKey, listKey } from "./tree-keys.ts";
+import { infoKey, latestKey, listKey, modKey } from "./tree-keys.ts";
 
 /** A module has some thousands of versions at most; a list of ours is refused above this. */
 export const LARGEST_LIST = 16 * 1024 * 1024;
@@ -49,27 +50,42 @@ async function extendList(parts: PublishParts, path: ModulePath, add: readonly V
   }
 }
 
-/** `@latest` is the `.info` of the best listed version; it only moves up. */
+/**
+ * `@latest` is the `.info` of the best version that the list, `@latest` itself or the ledger names: of two workers at
+ * once, whichever comes last sees what the other has published, since each reads `@latest` before all else.
+ */
 async function moveLatest(parts: PublishParts, path: ModulePath, add: readonly Version[]): Promise<void> {
   const key = latestKey(path);
+  const hasGoMod = async (version: Version) => await hasOwnGoMod(parts, { path, version });
   for (;;) {
     const current = await parts.tree.get(key, LARGEST_INFO);
-    const listed = (await parts.ledger.readModule(path))
-      .filter((record) => record.listed)
-      .map((record) => record.version);
-    const best = [...listed, ...add].reduce((a, b) => (preferLatest(a, b) >= 0 ? a : b));
+    const known = new Set(add);
+    if (current !== undefined) known.add(parseInfo(current.bytes).version);
+    const list = await parts.tree.get(listKey(path), LARGEST_LIST);
+    for (const version of list === undefined ? [] : parseVersionList(list.bytes).versions) known.add(version);
+    for (const record of await parts.ledger.readModule(path)) if (record.listed) known.add(record.version);
+    const best = await latestVersion(known, hasGoMod);
+    if (best === undefined) return;
     const info = await parts.tree.get(infoKey({ path, version: best }), LARGEST_INFO);
-    if (info === undefined) {
-      const subject = formatModuleVersion({ path, version: best });
-      throw new MirrorError(
-        "transient",
-        subject,
-        `${subject}: .info is not in the tree; run \`modferry verify\``,
-      );
-    }
+    if (info === undefined) throw notInTree({ path, version: best }, ".info");
     if (current !== undefined && Buffer.from(current.bytes).equals(info.bytes)) return;
     if ((await parts.tree.replace(key, info.bytes, current?.etag)) === "replaced") return;
   }
+}
+
+async function hasOwnGoMod(parts: PublishParts, version: ModuleVersion): Promise<boolean> {
+  const goMod = await parts.tree.get(modKey(version), LARGEST_GO_MOD);
+  if (goMod === undefined) throw notInTree(version, ".mod");
+  return new TextDecoder().decode(goMod.bytes) !== `module ${version.path}\n`;
+}
+
+function notInTree(version: ModuleVersion, file: string): MirrorError {
+  const subject = formatModuleVersion(version);
+  return new MirrorError(
+    "transient",
+    subject,
+    `${subject}: ${file} is not in the tree; run \`modferry verify\``,
+  );
 }
 
 async function noteListed(parts: PublishParts, path: ModulePath, add: readonly Version[]): Promise<void> {

@@ -1,52 +1,113 @@
-import { groupOrders } from "./dispatch.ts";
-import type { Order } from "./orders.ts";
+import { formatModuleVersion } from "../gomod/version.ts";
+import { type ClosureFile, readClosure } from "./closure-file.ts";
+import { dispatch, groupOrders } from "./dispatch.ts";
+import { asMirrorError, MirrorError } from "./errors.ts";
+import type { RequestKey } from "./orders.ts";
 import type { MirrorParts } from "./parts.ts";
-import { ORDER_LOST_AFTER, type VersionRecord } from "./records.ts";
+import { ORDER_LOST_AFTER, revived, type VersionRecord } from "./records.ts";
 import type { RequestRecord } from "./requests.ts";
-import { settle } from "./settle.ts";
 import { updateRecords, updateRequest } from "./update.ts";
 
 /** What one tick takes on at most; the rest stays due for the next. */
 const RECORDS_PER_TICK = 2_000;
 const REQUESTS_PER_TICK = 100;
 
+interface Tick {
+  readonly parts: MirrorParts;
+  readonly now: number;
+  readonly onlyWriter: boolean;
+  /** `module@version` of what this tick has ordered already. */
+  readonly ordered: Set<string>;
+}
+
 /**
  * Sends again whatever is due or was left in doubt by a crash: orders for versions, resolutions of requests. Each is
  * pushed into the future first, so that the next tick leaves it alone while its order is under way; a crash in between
- * costs one such wait.
+ * costs one such wait. Requests go first, so that the last order of each settles it; one that cannot be revived stops
+ * none of the others, and is due again.
  * @param onlyWriter on a desk nobody else can be at work: what is merely under way is in doubt too.
+ * @returns how many orders were sent, and what is wrong with requests that could not be revived.
  */
 export async function reconcile(
   parts: MirrorParts,
   options: { onlyWriter: boolean },
-): Promise<{ orders: number }> {
+): Promise<{ orders: number; failed: string[] }> {
   const now = parts.now();
+  const tick: Tick = { parts, now, onlyWriter: options.onlyWriter, ordered: new Set() };
   const horizon = options.onlyWriter ? now + ORDER_LOST_AFTER : now;
-  const orders: Order[] = [];
-
+  const failed: string[] = [];
+  let orders = 0;
   for (const request of await parts.ledger.dueRequests(horizon, REQUESTS_PER_TICK)) {
-    if (inDoubt(request, now)) orders.push(...(await reviveRequest(parts, request)));
+    try {
+      orders += await reviveRequest(tick, { name: request.name, time: request.time });
+    } catch (thrown) {
+      failed.push(asMirrorError(thrown, `request ${request.name}/${request.time}`).message);
+    }
   }
-  const due = (await parts.ledger.due(horizon, RECORDS_PER_TICK)).filter((record) => inDoubt(record, now));
-  const pushed = await updateRecords(parts.ledger, due, (record) =>
-    record?.due === undefined ? undefined : { ...record, due: now + ORDER_LOST_AFTER },
+  orders += await reviveRecords(tick, await parts.ledger.due(horizon, RECORDS_PER_TICK));
+  return { orders, failed };
+}
+
+/** What the index names is read again: it may lag. */
+async function reviveRecords(tick: Tick, due: readonly VersionRecord[]): Promise<number> {
+  const { parts, now, ordered } = tick;
+  const doubtful = due.filter((record) => inDoubt(tick, record) && !ordered.has(formatModuleVersion(record)));
+  const again = new Set<string>();
+  const records = await updateRecords(parts.ledger, doubtful, (record) => {
+    const name = record === undefined ? "" : formatModuleVersion(record);
+    again.delete(name);
+    if (record === undefined || !inDoubt(tick, record)) return undefined;
+    const next = revived(record, now);
+    if (next !== undefined) again.add(name);
+    return next;
+  });
+  const orders = groupOrders(
+    records.filter(
+      (record): record is VersionRecord => record !== undefined && again.has(formatModuleVersion(record)),
+    ),
   );
-  orders.push(...groupOrders(pushed.filter((record) => record?.due !== undefined) as VersionRecord[]));
   if (orders.length > 0) await parts.queue.send("fresh", orders);
-  return { orders: orders.length };
+  return orders.length;
 }
 
 /** Due, or still at work although nobody else can be working. */
-function inDoubt(item: { readonly state: string; readonly due?: number }, now: number): boolean {
-  return (item.due !== undefined && item.due <= now) || ["PENDING", "OPEN", "RESOLVED"].includes(item.state);
+function inDoubt(
+  { now, onlyWriter }: Tick,
+  item: { readonly state: string; readonly due?: number },
+): boolean {
+  if (item.due === undefined) return false;
+  return item.due <= now || (onlyWriter && ["PENDING", "OPEN", "RESOLVED"].includes(item.state));
 }
 
-async function reviveRequest(parts: MirrorParts, request: RequestRecord): Promise<Order[]> {
-  const key = { name: request.name, time: request.time };
-  await updateRequest(parts.ledger, key, (record) =>
-    record?.due === undefined ? undefined : { ...record, due: parts.now() + ORDER_LOST_AFTER },
-  );
-  // Its orders may all be done and only the last one's settling lost.
-  if (request.state === "RESOLVED" && (await settle(parts, key)).length === 0) return [];
-  return [{ kind: "resolve", request: key }];
+/** @returns how many orders were sent. */
+async function reviveRequest(tick: Tick, key: RequestKey): Promise<number> {
+  const { parts, now, ordered } = tick;
+  let taken: RequestRecord["state"] | undefined;
+  await updateRequest(parts.ledger, key, (record) => {
+    taken = undefined;
+    if (record === undefined || !inDoubt(tick, record)) return undefined;
+    taken = record.state;
+    return { ...record, due: now + ORDER_LOST_AFTER };
+  });
+  if (taken === undefined || taken === "DONE" || taken === "REFUSED") return 0;
+  const closure = taken === "OPEN" ? undefined : await closureOf(parts, key);
+  if (closure === undefined || closure.unloaded.length > 0 || closure.unresolved.length > 0) {
+    // What is missing may hide more of the graph.
+    await parts.queue.send("fresh", [{ kind: "resolve", request: key }]);
+    return 1;
+  }
+  // Where its orders are all done and only the last one's settling was lost, this settles it.
+  const sent = await dispatch(parts, key, closure);
+  for (const version of sent) ordered.add(formatModuleVersion(version));
+  return groupOrders(sent).length;
+}
+
+/** Undefined where it is missing or damaged: resolving the request again writes it anew. */
+async function closureOf(parts: MirrorParts, key: RequestKey): Promise<ClosureFile | undefined> {
+  try {
+    return await readClosure(parts.vault, key);
+  } catch (thrown) {
+    if (thrown instanceof MirrorError && thrown.class === "malformed") return undefined;
+    throw thrown;
+  }
 }

@@ -25,7 +25,7 @@ export interface VersionRecord {
   readonly held: Extent | "nothing";
   readonly wantedAt: number;
   readonly firstSeen: number;
-  /** One request or subscription that wanted it, as an example for people. */
+  /** One request that wanted it, as an example for people; a feed, once that has handed it in as a root. */
   readonly wish: string;
   /** Whether `@v/list` and `@latest` may name it: it is whole and its own closure is READY. */
   readonly listed: boolean;
@@ -59,6 +59,8 @@ export const BROKEN_AFTER = 48 * 3_600_000;
 export const FIRST_WAIT = 60_000;
 /** No wait is longer: 30 days. */
 export const LONGEST_WAIT = 30 * 86_400_000;
+/** What has merely FAILED is tried at least this often, so that it heals, or becomes BROKEN, within days. */
+export const LONGEST_FAILED_WAIT = 6 * 3_600_000;
 /** An error's text in the ledger: its first 200 bytes. */
 export const ERROR_BYTES = 200;
 
@@ -68,8 +70,11 @@ export function covers(held: Extent | "nothing", wanted: Extent): boolean {
 }
 
 /**
- * The record after someone wants `wanted` of it: new, widened, or asked again at once where it had failed.
+ * The record after someone wants `wanted` of it: new, widened, or asked again at once where it had failed before they
+ * asked.
  * @param provable whether a checksum database covers the path.
+ * @param since when it was asked for: what has failed since then keeps its own wait, so that a request that is resolved
+ * again and again does not ask upstream each time. Absent: whatever failed is asked again at once.
  * @returns the same object where nothing changes, so that nothing is written.
  */
 export function want(
@@ -79,6 +84,7 @@ export function want(
   wish: string,
   now: number,
   provable: boolean,
+  since?: number,
 ): VersionRecord {
   if (record === undefined) {
     return {
@@ -97,12 +103,17 @@ export function want(
     };
   }
   const wider = record.wanted === "whole" ? "whole" : wanted;
-  // Where a database proves every byte, asking again can only heal; without one, two sights differ and a person decides.
-  if (record.state === "CONFLICT" && !provable)
-    return wider === record.wanted ? record : { ...record, wanted: wider };
-  if (covers(record.held, wider) && record.state === "READY" && wider === record.wanted) return record;
-  if (record.state === "PENDING" && wider === record.wanted) return record;
-  return { ...record, state: "PENDING", wanted: wider, wantedAt: now, due: now + ORDER_LOST_AFTER };
+  const widened = wider === record.wanted ? record : { ...record, wanted: wider };
+  if (record.state === "PENDING") return widened;
+  if (record.state === "READY") {
+    if (covers(record.held, wider)) return widened;
+  } else {
+    // Where a database proves every byte, asking again can only heal; without one, two sights differ and a person decides.
+    if (record.state === "CONFLICT" && !provable) return widened;
+    const waits = record.due === undefined || record.due > now;
+    if (since !== undefined && record.wantedAt > since && waits) return widened;
+  }
+  return { ...widened, state: "PENDING", wantedAt: now, due: now + ORDER_LOST_AFTER };
 }
 
 /** What one fetch added to a record. */
@@ -123,12 +134,17 @@ export type Fetched = Pick<VersionRecord, "held"> &
   >;
 
 /**
- * The record once its files are stored: READY where that covers what is wanted, else still PENDING. What another worker
- * has stored meanwhile stays held: a graph's go.mod may come in after the whole version.
+ * The record once its files are stored: READY where that covers what is wanted, else still PENDING. Two workers may
+ * have fetched at once, one of them less: what is held never shrinks.
+ * @returns the same object where nothing changes.
  */
-export function fetched(record: VersionRecord, added: Fetched): VersionRecord {
+export function fetched(record: VersionRecord, added: Fetched, now: number): VersionRecord {
+  const held = covers(record.held, added.held === "nothing" ? "mod" : added.held) ? record.held : added.held;
+  if (record.state === "READY" && held === record.held) return record;
+  // What two sights of an unproven version differ in is for a person to decide.
+  if (record.state === "CONFLICT" && added.sumdbRecord === undefined && record.sumdbRecord === undefined)
+    return record;
   const { lastError: _error, failingSince: _since, due, ...rest } = record;
-  const held = record.held === "whole" ? "whole" : added.held;
   const done = covers(held, record.wanted);
   return {
     ...rest,
@@ -136,20 +152,26 @@ export function fetched(record: VersionRecord, added: Fetched): VersionRecord {
     held,
     state: done ? "READY" : "PENDING",
     attempts: 0,
-    ...(done || due === undefined ? {} : { due }),
+    ...(done ? {} : { due: due ?? now + ORDER_LOST_AFTER }),
   };
 }
 
-/** The record after a unit of work failed for good or for now; `now` in ms since the epoch. */
+/**
+ * The record after a unit of work failed for good or for now; `now` in ms since the epoch. Only a record that was being
+ * worked on can fail: of several workers at once the first one's failure counts, so that one outage is one attempt.
+ * @returns the same object where nothing changes.
+ */
 export function failed(
   record: VersionRecord,
   error: { readonly class: ErrorClass; readonly message: string; readonly retryAfter?: number | undefined },
   now: number,
 ): VersionRecord {
+  if (record.state !== "PENDING") return record;
   const attempts = record.attempts + 1;
   const failingSince = record.failingSince ?? now;
   const state = stateAfter(error.class, attempts, now - failingSince);
-  const wait = Math.max(error.retryAfter ?? 0, Math.min(FIRST_WAIT * 2 ** (attempts - 1), LONGEST_WAIT));
+  const longest = state === "FAILED" ? LONGEST_FAILED_WAIT : LONGEST_WAIT;
+  const wait = Math.min(longest, Math.max(error.retryAfter ?? 0, FIRST_WAIT * 2 ** (attempts - 1)));
   const { due: _due, ...rest } = record;
   return {
     ...rest,
@@ -159,6 +181,15 @@ export function failed(
     lastError: { class: error.class, message: firstBytes(error.message, ERROR_BYTES) },
     ...(state === "CONFLICT" ? {} : { due: now + wait }),
   };
+}
+
+/**
+ * The record when its wait is over or its order was lost, and it is ordered again: PENDING, and due again should this
+ * order be lost too. @returns undefined where there is nothing to do.
+ */
+export function revived(record: VersionRecord, now: number): VersionRecord | undefined {
+  if (record.due === undefined || record.state === "READY" || record.state === "CONFLICT") return undefined;
+  return { ...record, state: "PENDING", due: now + ORDER_LOST_AFTER };
 }
 
 function stateAfter(errorClass: ErrorClass, attempts: number, failingFor: number): State {
@@ -175,7 +206,7 @@ function stateAfter(errorClass: ErrorClass, attempts: number, failingFor: number
 }
 
 /** The longest prefix of `text` that takes at most `limit` bytes of UTF-8, without cutting a character. */
-function firstBytes(text: string, limit: number): string {
+export function firstBytes(text: string, limit: number): string {
   const bytes = Buffer.from(text, "utf8");
   if (bytes.length <= limit) return text;
   return bytes

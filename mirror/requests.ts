@@ -59,7 +59,10 @@ export function printRequestBody(body: RequestBody): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(body));
 }
 
-/** OPEN: to be resolved; RESOLVED: its orders are out; then DONE, or INCOMPLETE with what is missing; REFUSED: misuse. */
+/**
+ * OPEN: to be resolved; RESOLVED: orders of it are out; then DONE, or INCOMPLETE with what is missing and due again
+ * then; REFUSED: misuse.
+ */
 export type RequestState = "OPEN" | "RESOLVED" | "DONE" | "INCOMPLETE" | "REFUSED";
 
 /** The ledger's item of a request; below 1 KB. */
@@ -91,6 +94,13 @@ export function parseRequestInboxKey(key: string): RequestKey | undefined {
 
 export function closureVaultKey(request: RequestKey): string {
   return `requests/${request.name}/${request.time}/closure.ndjson.zst`;
+}
+
+/** When a request was handed in, in ms since the epoch. */
+export function handedInAt({ time }: RequestKey): number {
+  const [, year, month, day, hour, minute, second, ms] =
+    /^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})(\d{3})Z$/.exec(time) ?? [];
+  return Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}.${ms}Z`);
 }
 
 /** A request's time: UTC, `YYYYMMDDTHHMMSSmmmZ`. */

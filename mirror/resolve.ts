@@ -1,4 +1,6 @@
+import pLimit from "p-limit";
 import { type Closure, closeBuild, closeRoot, closeRoots } from "../gomod/closure.ts";
+import { FormatError } from "../gomod/format-error.ts";
 import {
   compareModuleVersions,
   formatModuleVersion,
@@ -13,14 +15,18 @@ import {
   writeClosure,
 } from "./closure-file.ts";
 import { dispatch } from "./dispatch.ts";
-import { asMirrorError, MirrorError } from "./errors.ts";
+import { asMirrorError, MirrorError, misuse } from "./errors.ts";
 import { GoModLoader } from "./go-mod-loader.ts";
 import { readRequestBody } from "./inbox.ts";
 import type { RequestKey } from "./orders.ts";
 import type { Deadline, MirrorParts } from "./parts.ts";
 import type { Extent } from "./records.ts";
-import type { RequestBody } from "./requests.ts";
-import { parseWishes, resolveLatest, type Wishes } from "./wishes.ts";
+import { handedInAt, type RequestBody } from "./requests.ts";
+import { resolveLatest } from "./resolve-latest.ts";
+import { parseWishes, type Wishes } from "./wishes.ts";
+
+/** Graphs loaded at a time: each may hold some thousands of nodes. */
+const GRAPHS_AT_ONCE = 16;
 
 /**
  * Resolves a request: loads its module graphs, fetching and proving each go.mod on the way, writes its closure into
@@ -34,13 +40,15 @@ export async function resolveRequest(
 ): Promise<void> {
   parts.report({ event: "resolving", request });
   const body = await readRequestBody(parts, request);
-  const closure = await closeRequest(parts, body, request.name, deadline);
+  const closure = await closeRequest(parts, body, request.name, deadline, handedInAt(request));
+  // A crash after this leaves the request OPEN: it is resolved again when it is due.
   await writeClosure(parts.vault, request, closure);
   await dispatch(parts, request, closure);
 }
 
 /**
  * All files that a request needs, and which versions may be listed when they are held.
+ * @param since when it was handed in: what has failed since then is not asked again before its own wait is over.
  * @throws MirrorError misuse when the request does not parse; OutOfTime. What cannot be had never stops the rest.
  */
 export async function closeRequest(
@@ -48,42 +56,66 @@ export async function closeRequest(
   body: RequestBody,
   wish: string,
   deadline: Deadline,
+  since?: number,
 ): Promise<ClosureFile> {
   const wishes = parseWishes(body);
-  const loader = new GoModLoader(parts, wish, deadline);
+  const loader = new GoModLoader(parts, { wish, deadline, ...(since === undefined ? {} : { since }) });
   const collected = new Collected();
-  const roots = [...wishes.roots, ...(await latestRoots(parts, wishes, collected))];
+  const limit = pLimit(GRAPHS_AT_ONCE);
+  const latest = await latestRoots(parts, wishes, collected, loader);
+  const roots = [
+    ...new Map([...wishes.roots, ...latest].map((root) => [formatModuleVersion(root), root])).values(),
+  ];
 
-  const builds = wishes.builds.map((build) => closeBuild(build, body.tier, loader.load));
-  const alone = roots.map((root) => closeRoot(root, body.tier, loader.load));
-  const together = body.together && roots.length > 1 ? [closeRoots(roots, body.tier, loader.load)] : [];
-  for (const closure of await Promise.all([...builds, ...together])) collected.add(closure);
-  (await Promise.all(alone)).forEach((closure, at) => {
-    collected.add(closure);
-    collected.addRoot(roots[at] as ModuleVersion, closure);
-  });
+  const add = async (subject: string, close: () => Promise<Closure>, root?: ModuleVersion) => {
+    // None is begun once there is no time left.
+    if (loader.outOfTime !== undefined) return;
+    try {
+      const closure = await close();
+      collected.add(closure);
+      if (root !== undefined) collected.addRoot(root, closure);
+    } catch (thrown) {
+      // A graph too large to be one; what else is thrown is none of the request's making.
+      if (!(thrown instanceof FormatError)) throw thrown;
+      collected.fail(subject, asMirrorError(thrown, subject));
+    }
+  };
+  await Promise.all([
+    ...wishes.builds.map((build) =>
+      limit(() => add(build.mains[0]?.name ?? "go.work", () => closeBuild(build, body.tier, loader.load))),
+    ),
+    ...(body.together && roots.length > 1
+      ? [limit(() => add("all wishes together", () => closeRoots(roots, body.tier, loader.load)))]
+      : []),
+    ...roots.map((root) =>
+      limit(() => add(formatModuleVersion(root), () => closeRoot(root, body.tier, loader.load), root)),
+    ),
+  ]);
   for (const version of wishes.exact) collected.need(version, "whole");
   for (const sum of wishes.sums) addSumLines(collected, sum.entries);
   await addDirectRequirements(collected, wishes, body, loader);
-  return collected.file();
+  // gomod/ takes a file that was left out for want of time for a missing one: this closure is not the whole one.
+  if (loader.outOfTime !== undefined) throw loader.outOfTime;
+  for (const [name, error] of loader.lost) collected.fail(name, error);
+  return collected.file(loader.unavailable);
 }
 
 async function latestRoots(
   parts: MirrorParts,
   wishes: Wishes,
   collected: Collected,
+  loader: GoModLoader,
 ): Promise<ModuleVersion[]> {
-  const found = await Promise.all(
-    wishes.latest.map(async (path) => {
-      try {
-        return await resolveLatest(parts.upstream, path);
-      } catch (thrown) {
-        const error = asMirrorError(thrown, `${path}@latest`);
-        collected.unresolved.push({ subject: `${path}@latest`, class: error.class, message: error.message });
-        return undefined;
-      }
-    }),
-  );
+  const limit = pLimit(GRAPHS_AT_ONCE);
+  const found = await limit.map(wishes.latest, async (path) => {
+    try {
+      return await resolveLatest(parts.upstream, path, loader.load);
+    } catch (thrown) {
+      const subject = `${path}@latest`;
+      collected.fail(subject, asMirrorError(thrown, subject));
+      return undefined;
+    }
+  });
   return found.filter((root) => root !== undefined);
 }
 
@@ -92,8 +124,8 @@ function addSumLines(collected: Collected, entries: Wishes["sums"][number]["entr
     try {
       collected.need(moduleVersion(entry.path, entry.version), entry.kind === "zip" ? "whole" : "mod");
     } catch (thrown) {
-      const error = asMirrorError(thrown, `${entry.path}@${entry.version}`);
-      collected.unresolved.push({ subject: error.subject, class: error.class, message: error.message });
+      const subject = `${entry.path}@${entry.version}`;
+      collected.fail(subject, misuse(subject, asMirrorError(thrown, subject).message));
     }
   }
 }
@@ -119,18 +151,35 @@ async function addDirectRequirements(
         if (requirement.indirect) continue;
         const root = collected.heldWhole(requirement.path, requirement.version);
         if (root === undefined) continue;
-        const closure = await closeRoot(root, body.tier, loadedOnly);
-        if (collected.covers(closure)) collected.addRoot(root, closure);
+        await addRootIfClosed(collected, () => closeRoot(root, body.tier, loadedOnly), root);
       }
     }
   }
 }
 
+async function addRootIfClosed(
+  collected: Collected,
+  close: () => Promise<Closure>,
+  root: ModuleVersion,
+): Promise<void> {
+  try {
+    const closure = await close();
+    if (collected.covers(closure)) collected.addRoot(root, closure);
+  } catch (thrown) {
+    // Too large a graph of its own: it is served by exact name.
+    if (!(thrown instanceof FormatError)) throw thrown;
+  }
+}
+
 /** A request's closure while it is put together. */
 class Collected {
-  readonly unresolved: Unresolved[] = [];
+  readonly #unresolved: Unresolved[] = [];
   readonly #needs = new Map<string, Need>();
   readonly #roots = new Map<string, RootClosure>();
+
+  fail(subject: string, error: MirrorError): void {
+    this.#unresolved.push({ subject, class: error.class, message: error.message });
+  }
 
   need(version: ModuleVersion, extent: Extent): void {
     const name = formatModuleVersion(version);
@@ -149,8 +198,8 @@ class Collected {
     try {
       this.need(moduleVersion(path, version), "mod");
     } catch {
-      const error = asMirrorError(thrown, subject);
-      this.unresolved.push({ subject, class: error.class, message: error.message });
+      // Its name can be nobody's: only whoever requires it can help.
+      this.fail(subject, misuse(subject, asMirrorError(thrown, subject).message));
     }
   }
 
@@ -173,8 +222,11 @@ class Collected {
     });
   }
 
-  file(): ClosureFile {
+  file(unavailable: ReadonlyMap<string, ModuleVersion>): ClosureFile {
     const needs = [...this.#needs.values()].sort((a, b) => compareModuleVersions(a.version, b.version));
-    return { needs, roots: [...this.#roots.values()], unresolved: this.unresolved };
+    const unloaded = needs
+      .filter(({ version }) => unavailable.has(formatModuleVersion(version)))
+      .map(({ version }) => version);
+    return { needs, roots: [...this.#roots.values()], unresolved: this.#unresolved, unloaded };
   }
 }

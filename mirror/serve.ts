@@ -147,6 +147,10 @@ async function missingLookup(parts: ServeParts, database: string, version: Modul
   if (record === undefined || record.state === "GONE" || record.state === "WITHHELD") {
     return notFound(`${subject}: this mirror has no record of it from ${database}`);
   }
+  // Held without a proof of this database: none will come.
+  if (record.held !== "nothing" && record.sumdbRecord?.database !== database) {
+    return notFound(`${subject}: held without a record of ${database}; set GONOSUMDB for it`);
+  }
   return missingKnown(parts, "mod", subject, record);
 }
 

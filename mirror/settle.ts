@@ -1,151 +1,91 @@
-import type { GoSum } from "../gomod/go-sum.ts";
 import type { ModulePath } from "../gomod/module-path.ts";
 import { formatModuleVersion, type Version } from "../gomod/version.ts";
-import { type ClosureFile, type Need, readClosure } from "./closure-file.ts";
-import type { ErrorClass } from "./errors.ts";
-import { readRequestBody } from "./inbox.ts";
+import { type ClosureFile, readClosure } from "./closure-file.ts";
+import { isHeld, lateGoMods, type Missing, missingIn, type Records, recordsOf } from "./missing.ts";
 import type { RequestKey } from "./orders.ts";
 import type { MirrorParts } from "./parts.ts";
 import { publish } from "./publish.ts";
-import { covers, FIRST_WAIT, type VersionRecord } from "./records.ts";
-import { updateRequest } from "./update.ts";
-import { parseWishes } from "./wishes.ts";
+import { FIRST_WAIT, LONGEST_WAIT, ORDER_LOST_AFTER } from "./records.ts";
+import { handedInAt, type RequestRecord } from "./requests.ts";
+import { contended, MOST_RACES } from "./update.ts";
 
-/** Something a request asked for that is not served, and why. */
-export interface Missing {
-  /** `module@version`, or the wish. */
-  readonly subject: string;
-  /** The record's state, or the class of what went wrong. */
-  readonly state: string;
-  /** The class of the last error, where `state` is a record's and there was one. */
-  readonly class?: ErrorClass;
-  readonly message: string;
-  /** When it is tried again, ms since the epoch; absent when only a person can help. */
-  readonly due?: number;
-}
+export { type Missing, missingOf } from "./missing.ts";
 
 /** How many lists are published at a time. */
 const LISTS_AT_ONCE = 16;
 
 /**
- * Looks how far a request has come: lists every root whose closure is held, and notes the request as DONE, or as
- * INCOMPLETE and due again when the first missing version is. May run at any time, twice, or at once.
+ * Looks how far a request has come: lists every root whose closure is held, and notes the request as DONE, as RESOLVED
+ * while some of it is being fetched, or as INCOMPLETE and due again when the first missing version is. Where a go.mod
+ * has come that the graph was loaded without, it is resolved again. May run at any time, twice, or at once.
  */
 export async function settle(parts: MirrorParts, request: RequestKey): Promise<Missing[]> {
-  const closure = await readClosure(parts.vault, request);
-  const records = await recordsOf(parts, closure.needs);
-  await listRoots(parts, closure, records);
-  const missing = await missingIn(parts, request, closure, records);
-  const due = soonest(parts, closure, missing);
-  await updateRequest(parts.ledger, request, (record) => {
-    if (record === undefined) return undefined;
-    const { due: _due, ...rest } = record;
-    const state = missing.length === 0 ? "DONE" : "INCOMPLETE";
-    return {
-      ...rest,
-      state,
-      total: closure.needs.length,
-      missing: missing.length,
-      ...(due === undefined ? {} : { due }),
-    };
-  });
-  parts.report({ event: "settled", request, total: closure.needs.length, missing: missing.length });
-  return missing;
+  for (let race = 0; race < MOST_RACES; race++) {
+    // Read first: a resolution that is done in the meantime has another closure, and has changed this.
+    const before = await parts.ledger.readRequest(request);
+    const closure = await readClosure(parts.vault, request);
+    const records = await recordsOf(parts, closure.needs);
+    await listRoots(parts, closure, records);
+    const missing = await missingIn(parts, request, closure, records);
+    // OPEN: it is being resolved, and settled after that.
+    if (before === undefined || before.state === "OPEN" || before.state === "REFUSED") return missing;
+    const after = settled(before, closure, records, missing, parts.now());
+    if ((await parts.ledger.writeRequest(after)) === "changed") continue;
+    parts.report({ event: "settled", request, total: closure.needs.length, missing: missing.length });
+    // A crash here leaves it OPEN, and due.
+    if (after.state === "OPEN") await parts.queue.send("fresh", [{ kind: "resolve", request }]);
+    return missing;
+  }
+  throw contended(`request ${request.name}/${request.time}`);
 }
 
-type Records = ReadonlyMap<string, VersionRecord>;
-type ReadParts = Pick<MirrorParts, "vault" | "ledger">;
-
-/** What a resolved request lacks as of now; only reads. @throws MirrorError malformed when it was never resolved. */
-export async function missingOf(parts: ReadParts, request: RequestKey): Promise<Missing[]> {
-  const closure = await readClosure(parts.vault, request);
-  return await missingIn(parts, request, closure, await recordsOf(parts, closure.needs));
-}
-
-async function missingIn(
-  parts: ReadParts,
-  request: RequestKey,
+function settled(
+  before: RequestRecord,
   closure: ClosureFile,
   records: Records,
-): Promise<Missing[]> {
-  return [
-    ...closure.needs.flatMap((need) => missingNeed(need, records)),
-    ...closure.unresolved.map(({ subject, class: state, message }) => ({ subject, state, message })),
-    ...(await disagreements(parts, request, records)),
-  ];
+  missing: readonly Missing[],
+  now: number,
+): RequestRecord {
+  const { due: _due, ...rest } = before;
+  const counts = { total: closure.needs.length, missing: missing.length };
+  if (missing.length === 0) return { ...rest, ...counts, state: "DONE" };
+  if (lateGoMods(closure, records).length > 0)
+    return { ...rest, ...counts, state: "OPEN", due: now + ORDER_LOST_AFTER };
+  const state = missing.some((entry) => entry.state === "PENDING") ? "RESOLVED" : "INCOMPLETE";
+  const due = soonest(before, closure, missing, now);
+  return { ...rest, ...counts, state, ...(due === undefined ? {} : { due }) };
 }
 
-async function recordsOf(parts: ReadParts, needs: readonly Need[]): Promise<Records> {
-  const read = await parts.ledger.read(needs.map((need) => need.version));
-  return new Map(
-    read.flatMap((record) => (record === undefined ? [] : [[formatModuleVersion(record), record]])),
-  );
+/** When it is next worth a look; undefined when only a person can help. */
+function soonest(
+  request: RequestKey,
+  closure: ClosureFile,
+  missing: readonly Missing[],
+  now: number,
+): number | undefined {
+  const dues = missing.map((entry) => entry.due).filter((due) => due !== undefined);
+  // What has no record has no count of attempts either: its wait doubles with the request's age.
+  if (closure.unresolved.some((entry) => entry.class !== "misuse"))
+    dues.push(now + Math.min(LONGEST_WAIT, Math.max(FIRST_WAIT, now - handedInAt(request))));
+  return dues.length === 0 ? undefined : Math.min(...dues);
 }
 
-function isHeld(need: Need, records: Records): boolean {
-  const record = records.get(formatModuleVersion(need.version));
-  return record !== undefined && covers(record.held, need.extent);
-}
-
+/** One module's list that cannot be written stops none of the others. @throws the first of what went wrong. */
 async function listRoots(parts: MirrorParts, closure: ClosureFile, records: Records): Promise<void> {
   const byPath = new Map<ModulePath, Version[]>();
   for (const { root, needs } of closure.roots) {
     if (records.get(formatModuleVersion(root))?.listed === true) continue;
     if (!needs.every((need) => isHeld(need, records))) continue;
-    byPath.set(root.path, [...(byPath.get(root.path) ?? []), root.version]);
+    const versions = byPath.get(root.path);
+    if (versions === undefined) byPath.set(root.path, [root.version]);
+    else versions.push(root.version);
   }
   const lists = [...byPath];
+  const failures: unknown[] = [];
   for (let at = 0; at < lists.length; at += LISTS_AT_ONCE) {
-    await Promise.all(
-      lists.slice(at, at + LISTS_AT_ONCE).map(([path, versions]) => publish(parts, path, versions)),
-    );
+    const some = lists.slice(at, at + LISTS_AT_ONCE);
+    const results = await Promise.allSettled(some.map(([path, versions]) => publish(parts, path, versions)));
+    failures.push(...results.flatMap((result) => (result.status === "rejected" ? [result.reason] : [])));
   }
-}
-
-function missingNeed(need: Need, records: Records): Missing[] {
-  if (isHeld(need, records)) return [];
-  const subject = formatModuleVersion(need.version);
-  const record = records.get(subject);
-  if (record === undefined) return [{ subject, state: "PENDING", message: "not recorded yet" }];
-  const message = record.lastError?.message ?? "not fetched yet";
-  return [
-    {
-      subject,
-      state: record.state,
-      ...(record.lastError === undefined ? {} : { class: record.lastError.class }),
-      message,
-      ...(record.due === undefined ? {} : { due: record.due }),
-    },
-  ];
-}
-
-/** A request's go.sum that differs from what is proven fails the request, never the version. */
-async function disagreements(parts: ReadParts, request: RequestKey, records: Records): Promise<Missing[]> {
-  const wishes = parseWishes(await readRequestBody(parts, request));
-  return wishes.allSums.flatMap((sum) =>
-    [...records.values()].flatMap((record) => disagreement(sum, record)),
-  );
-}
-
-function disagreement(sum: GoSum, record: VersionRecord): Missing[] {
-  return (["mod", "zip"] as const).flatMap((kind) => {
-    const actual = kind === "mod" ? record.modH1 : record.zipH1;
-    const expected = sum.hashes(record.path, record.version, kind);
-    if (actual === undefined || expected.length === 0 || expected.includes(actual)) return [];
-    const subject = formatModuleVersion(record);
-    const line = kind === "mod" ? `${record.version}/go.mod` : record.version;
-    return [
-      {
-        subject,
-        state: "mismatch",
-        message: `${subject}: go.sum says ${expected[0]} for ${record.path} ${line}, proven is ${actual}; correct go.sum`,
-      },
-    ];
-  });
-}
-
-function soonest(parts: MirrorParts, closure: ClosureFile, missing: readonly Missing[]): number | undefined {
-  const dues = missing.map((entry) => entry.due).filter((due) => due !== undefined);
-  if (closure.unresolved.some((entry) => entry.class === "transient")) dues.push(parts.now() + FIRST_WAIT);
-  return dues.length === 0 ? undefined : Math.min(...dues);
+  if (failures.length > 0) throw failures[0];
 }

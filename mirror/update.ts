@@ -6,7 +6,7 @@ import type { VersionRecord } from "./records.ts";
 import type { RequestRecord } from "./requests.ts";
 
 /** Two workers seldom meet at a record; more than this many lost races in a row are a fault of ours. */
-const MOST_RACES = 50;
+export const MOST_RACES = 50;
 
 /** What to store for what is stored now; the same object, or undefined, to leave it. */
 export type Decide = (record: VersionRecord | undefined, version: ModuleVersion) => VersionRecord | undefined;
@@ -64,7 +64,7 @@ export async function updateRequest(
   throw contended(`request ${key.name}/${key.time}`);
 }
 
-function contended(subject: string): MirrorError {
+export function contended(subject: string): MirrorError {
   return new MirrorError(
     "transient",
     subject,

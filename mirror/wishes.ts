@@ -2,14 +2,10 @@ import { FormatError } from "../gomod/format-error.ts";
 import { type GoMod, parseGoMod, type Replace } from "../gomod/go-mod.ts";
 import { type GoSum, parseGoSum } from "../gomod/go-sum.ts";
 import { type GoWork, parseGoWork } from "../gomod/go-work.ts";
-import { parseInfo } from "../gomod/info.ts";
-import { parseVersionList } from "../gomod/list-file.ts";
 import type { BuildRequest, MainModule } from "../gomod/module-graph.ts";
-import { modulePath } from "../gomod/module-path.ts";
-import { type ModuleVersion, moduleVersion, type Version } from "../gomod/version.ts";
-import { asMirrorError, MirrorError, misuse } from "./errors.ts";
-import { preferLatest } from "./latest.ts";
-import type { Upstream } from "./ports.ts";
+import { type ModulePath, modulePath } from "../gomod/module-path.ts";
+import { type ModuleVersion, moduleVersion } from "../gomod/version.ts";
+import { misuse } from "./errors.ts";
 import type { RequestBody } from "./requests.ts";
 
 /** A request's files and wishes, parsed. */
@@ -22,8 +18,8 @@ export interface Wishes {
   readonly allSums: readonly GoSum[];
   readonly exact: readonly ModuleVersion[];
   readonly roots: readonly ModuleVersion[];
-  /** `module@latest`, to be asked. */
-  readonly latest: readonly string[];
+  /** Modules wished as `module@latest`, to be asked. */
+  readonly latest: readonly ModulePath[];
 }
 
 /**
@@ -61,8 +57,17 @@ export function parseWishes(body: RequestBody): Wishes {
     });
     builds.push(buildRequest(members, mains, folder(name), work, sums.get(sumOf(name))));
   }
-  for (const [name, main] of mains)
-    if (!used.has(name)) builds.push(buildRequest([main], mains, folder(name)));
+  const reached = new Set(
+    builds.flatMap((build) => build.mains.flatMap((main) => [...reachedFrom(main, mains)])),
+  );
+  // Modules that replace each other by their folders, as in most repositories of several modules, are builds too.
+  for (const pass of ["unused", "all"] as const) {
+    for (const [name, main] of mains) {
+      if (reached.has(name) || (pass === "unused" && used.has(name))) continue;
+      builds.push(buildRequest([main], mains, folder(name)));
+      for (const other of reachedFrom(main, mains)) reached.add(other);
+    }
+  }
   const paired = new Set([...mains.keys(), ...ofKind(files, "work").map(([name]) => name)].map(sumOf));
   const alone = [...sums].filter(([name]) => !paired.has(name));
   return {
@@ -73,7 +78,7 @@ export function parseWishes(body: RequestBody): Wishes {
     roots: body.wishes.filter((wish) => !wish.endsWith("@latest")).map(parseExactWish),
     latest: body.wishes
       .filter((wish) => wish.endsWith("@latest"))
-      .map((wish) => wish.slice(0, -"@latest".length)),
+      .map((wish) => parsed(wish, () => modulePath(wish.slice(0, -"@latest".length)))),
   };
 }
 
@@ -126,6 +131,12 @@ function buildRequest(
   };
 }
 
+/** The main module, and those whose folders replace modules in it. */
+function reachedFrom(main: MainModule, mains: ReadonlyMap<string, MainModule>): Set<string> {
+  const targets = localReplacements(main).map(([, target]) => target);
+  return new Set([main.name, ...targets.filter((target) => mains.has(target))]);
+}
+
 /** The folders that a main module's replace lines name: as written, and their go.mods as the request names them. */
 function localReplacements(main: MainModule): [string, string][] {
   return foldersOf(main.goMod.replace, folder(main.name));
@@ -162,39 +173,4 @@ function goModIn(base: string, path: string): string {
     else parts.push(part);
   }
   return [...(base === "" && path.startsWith("/") ? [""] : []), ...parts, "go.mod"].join("/");
-}
-
-/**
- * The version that `module@latest` means at this upstream: the best of its list, else its `@latest`
- * (cmd/go/internal/modload, query.go).
- * @throws MirrorError absent when the upstream has neither.
- */
-export async function resolveLatest(upstream: Upstream, path: string): Promise<ModuleVersion> {
-  const subject = `${path}@latest`;
-  const module = parsed(subject, () => modulePath(path));
-  const listed = await listedVersions(upstream, subject, module);
-  const best = listed.reduce<Version | undefined>(
-    (a, b) => (a === undefined || preferLatest(b, a) > 0 ? b : a),
-    undefined,
-  );
-  if (best !== undefined) return { path: module, version: best };
-  try {
-    return { path: module, version: parseInfo(await upstream.latest(module)).version };
-  } catch (error) {
-    throw asMirrorError(error, subject);
-  }
-}
-
-async function listedVersions(
-  upstream: Upstream,
-  subject: string,
-  path: ModuleVersion["path"],
-): Promise<readonly Version[]> {
-  try {
-    return parseVersionList(await upstream.list(path)).versions;
-  } catch (error) {
-    const known = asMirrorError(error, subject);
-    if (known instanceof MirrorError && known.class === "absent") return [];
-    throw known;
-  }
 }

@@ -1,14 +1,14 @@
 import pLimit from "p-limit";
-import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
+import type { ModuleVersion } from "../gomod/version.ts";
 import { refuse } from "./accept.ts";
 import { asMirrorError } from "./errors.ts";
-import { keepEvidence } from "./evidence.ts";
 import { fetchVersion } from "./fetch.ts";
 import { OutOfTime, TIME_TO_CLOSE } from "./go-mod-loader.ts";
 import type { FetchOrder, Order, ResolveOrder } from "./orders.ts";
+import { noteFailed, noteFetched } from "./outcome.ts";
 import type { Deadline, MirrorParts } from "./parts.ts";
 import { ensureList } from "./publish.ts";
-import { covers, failed, fetched, type VersionRecord } from "./records.ts";
+import { covers, type VersionRecord } from "./records.ts";
 import { resolveRequest } from "./resolve.ts";
 import { settle } from "./settle.ts";
 import { updateRecords, updateRequest } from "./update.ts";
@@ -26,11 +26,15 @@ export async function work(parts: MirrorParts, order: Order, deadline: Deadline)
 }
 
 async function resolveOrder(parts: MirrorParts, order: ResolveOrder, deadline: Deadline): Promise<void> {
+  const { request } = order;
+  const known = await parts.ledger.readRequest(request);
+  // Delivered twice, or late.
+  if (known === undefined || known.state === "DONE" || known.state === "REFUSED") return;
   try {
-    await resolveRequest(parts, order.request, deadline);
+    await resolveRequest(parts, request, deadline);
   } catch (thrown) {
-    const error = asMirrorError(thrown, `request ${order.request.name}/${order.request.time}`);
-    if (error.class === "misuse") await refuse(parts, order.request, error);
+    const error = asMirrorError(thrown, `request ${request.name}/${request.time}`);
+    if (error.class === "misuse") await refuse(parts, request, error);
     else if (thrown instanceof OutOfTime) await dueNow(parts, order);
     else throw error;
   }
@@ -39,7 +43,7 @@ async function resolveOrder(parts: MirrorParts, order: ResolveOrder, deadline: D
 /** What is loaded so far is held: reconcile's next tick goes on from there. */
 async function dueNow(parts: MirrorParts, order: ResolveOrder): Promise<void> {
   await updateRequest(parts.ledger, order.request, (record) =>
-    record === undefined ? undefined : { ...record, due: parts.now() },
+    record === undefined ? undefined : { ...record, state: "OPEN", due: parts.now() },
   );
 }
 
@@ -57,6 +61,7 @@ async function fetchOrder(parts: MirrorParts, order: FetchOrder, deadline: Deadl
   );
   if (order.request === undefined || order.number === undefined) return;
   const { open } = await parts.ledger.closeOrder(order.request, order.number);
+  // A crash here leaves a request without open orders: reconcile settles it when it is due.
   if (open === 0) await settle(parts, order.request);
 }
 
@@ -66,34 +71,25 @@ async function fetchRecord(
   deadline: Deadline,
   listThere: () => Promise<void>,
 ): Promise<void> {
-  if (covers(record.held, record.wanted)) return;
-  // What is not reached stays due: reconcile orders it again.
-  if (deadline.remaining() < TIME_TO_CLOSE) return;
   const version: ModuleVersion = { path: record.path, version: record.version };
+  // READY, or an order that came twice or late: what has failed has its own wait, and is PENDING again after it.
+  if (record.state !== "PENDING") return;
+  if (deadline.remaining() < TIME_TO_CLOSE) return await dueAtOnce(parts, version);
   try {
-    const { added, bytes } = await fetchVersion(parts, record);
+    const { added, bytes } = covers(record.held, record.wanted)
+      ? { added: { held: record.held }, bytes: 0 }
+      : await fetchVersion(parts, record);
     // Before the record: nothing is ordered again for one that says whole, so a crash here must not leave it without.
     if (added.held === "whole") await listThere();
-    await updateRecords(
-      parts.ledger,
-      [version],
-      (current) => (current === undefined ? undefined : fetched(current, added)),
-      (next) => (next.held === "whole" ? { event: "held", version, at: parts.now() } : undefined),
-    );
-    parts.report({ event: "fetched", version, held: added.held === "whole" ? "whole" : "mod", bytes });
+    await noteFetched(parts, version, added, bytes);
   } catch (thrown) {
-    await noteFailure(parts, version, thrown);
+    await noteFailed(parts, version, thrown);
   }
 }
 
-async function noteFailure(parts: MirrorParts, version: ModuleVersion, thrown: unknown): Promise<void> {
-  const error = asMirrorError(thrown, formatModuleVersion(version));
-  await keepEvidence(parts.vault, error);
-  const [record] = await updateRecords(parts.ledger, [version], (current) =>
-    current === undefined || covers(current.held, current.wanted)
-      ? undefined
-      : failed(current, error, parts.now()),
+/** What is not reached is ordered again by reconcile's next tick. */
+async function dueAtOnce(parts: MirrorParts, version: ModuleVersion): Promise<void> {
+  await updateRecords(parts.ledger, [version], (record) =>
+    record?.state === "PENDING" ? { ...record, due: parts.now() } : undefined,
   );
-  if (record === undefined) return;
-  parts.report({ event: "failed", version, state: record.state, class: error.class, message: error.message });
 }

@@ -1,17 +1,212 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { moduleVersion } from "../../gomod/version.ts";
-import { fetched, want } from "../../mirror/records.ts";
+import type { ErrorClass } from "../../mirror/errors.ts";
+import {
+  BROKEN_AFTER,
+  ERROR_BYTES,
+  type Extent,
+  FIRST_WAIT,
+  failed,
+  fetched,
+  LONGEST_FAILED_WAIT,
+  LONGEST_WAIT,
+  ORDER_LOST_AFTER,
+  revived,
+  type State,
+  type VersionRecord,
+  want,
+} from "../../mirror/records.ts";
 
-test("a go.mod that one worker stores takes nothing away from what another has stored whole meanwhile", () => {
-  const version = moduleVersion("example.com/m", "v1.0.0");
-  const wanted = want(undefined, version, "whole", "test", 1_000, true);
-  const whole = fetched(wanted, { held: "whole", zipSize: 7 });
-  expect(whole).toMatchObject({ state: "READY", held: "whole" });
-  expect(
-    fetched(want(whole, version, "mod", "other", 2_000, true), { held: "mod", modSize: 3 }),
-  ).toMatchObject({
-    state: "READY",
-    held: "whole",
-    zipSize: 7,
+const VERSION = moduleVersion("example.com/m", "v1.0.0");
+/** Wants it whole at 1,000 ms, provably, unless told otherwise. */
+const wanting = (
+  record: VersionRecord | undefined,
+  {
+    extent = "whole",
+    now = 1_000,
+    provable = true,
+    since,
+  }: Partial<{ extent: Extent; now: number; provable: boolean; since: number }> = {},
+) => want(record, VERSION, extent, "test", now, provable, since);
+const pending = (extent: Extent = "whole") => wanting(undefined, { extent });
+const failing = (errorClass: ErrorClass, record = pending(), now = 2_000) =>
+  failed(record, { class: errorClass, message: errorClass }, now);
+
+describe("PENDING", () => {
+  test("a new record is PENDING and due when its order must be lost", () => {
+    expect(pending("mod")).toMatchObject({ state: "PENDING", wanted: "mod", held: "nothing", revision: 0 });
+    expect(pending().due).toBe(1_000 + ORDER_LOST_AFTER);
+  });
+
+  test("wanted again it stays as it is, and is only ever widened", () => {
+    const mod = pending("mod");
+    expect(wanting(mod, { extent: "mod", now: 5_000 })).toBe(mod);
+    expect(wanting(mod, { extent: "whole" })).toMatchObject({ wanted: "whole", due: mod.due });
+    const whole = pending();
+    expect(wanting(whole, { extent: "mod" })).toBe(whole);
+  });
+
+  test("it is READY when what is held covers what is wanted, and due no more", () => {
+    const ready = fetched(pending("mod"), { held: "mod" }, 3_000);
+    expect(ready).toMatchObject({ state: "READY", held: "mod", attempts: 0 });
+    expect(ready.due).toBeUndefined();
+  });
+
+  test("it stays PENDING and due when a graph has got its go.mod and the whole is wanted", () => {
+    const ready = fetched(pending("mod"), { held: "mod" }, 3_000);
+    const widened = wanting(ready, { now: 4_000 });
+    expect(widened).toMatchObject({
+      state: "PENDING",
+      wanted: "whole",
+      held: "mod",
+      due: 4_000 + ORDER_LOST_AFTER,
+    });
+    const { due: _due, ...without } = widened;
+    expect(fetched(without, { held: "mod" }, 5_000)).toMatchObject({
+      state: "PENDING",
+      due: 5_000 + ORDER_LOST_AFTER,
+    });
+  });
+
+  test.each<[ErrorClass, State]>([
+    ["transient", "FAILED"],
+    ["unauthorized", "FAILED"],
+    ["malformed", "FAILED"],
+    ["absent", "GONE"],
+    ["withheld", "WITHHELD"],
+    ["mismatch", "CONFLICT"],
+  ])("after %s it is %s", (errorClass, state) => {
+    const record = failing(errorClass);
+    expect(record).toMatchObject({
+      state,
+      attempts: 1,
+      failingSince: 2_000,
+      lastError: { class: errorClass },
+    });
+    expect(record.due).toBe(state === "CONFLICT" ? undefined : 2_000 + FIRST_WAIT);
+  });
+});
+
+describe("READY", () => {
+  const ready = fetched(pending(), { held: "whole", zipSize: 7 }, 2_000);
+
+  test("nothing that is held is wanted again, and nothing that was held is lost to a slower worker", () => {
+    expect(wanting(ready, { extent: "mod" })).toBe(ready);
+    expect(wanting(ready, {})).toBe(ready);
+    expect(fetched(ready, { held: "mod", modSize: 3 }, 3_000)).toBe(ready);
+    expect(fetched(pending(), { held: "whole" }, 3_000).held).toBe("whole");
+    expect(fetched({ ...pending(), held: "whole" }, { held: "mod" }, 3_000)).toMatchObject({
+      state: "READY",
+      held: "whole",
+    });
+  });
+
+  test("another worker's late failure takes nothing away", () => {
+    expect(failing("absent", ready)).toBe(ready);
+    expect(failing("mismatch", ready)).toBe(ready);
+  });
+});
+
+describe("what has failed", () => {
+  const states: ErrorClass[] = ["transient", "absent", "withheld", "mismatch"];
+
+  test.each(states)("%s: a new request asks for it at once", (errorClass) => {
+    const record = failing(errorClass);
+    expect(wanting(record, { now: 3_000, since: 2_500 })).toMatchObject({
+      state: "PENDING",
+      wantedAt: 3_000,
+      attempts: 1,
+    });
+    expect(wanting(record, { now: 3_000 }).state).toBe("PENDING");
+  });
+
+  test.each(states)("%s: the same request waits as long as it says", (errorClass) => {
+    const record = failing(errorClass);
+    expect(wanting(record, { now: 3_000, since: 500 })).toBe(record);
+    expect(wanting(failing(errorClass, pending("mod")), { now: 3_000, since: 500 })).toMatchObject({
+      state: record.state,
+      wanted: "whole",
+    });
+  });
+
+  test("when its wait is over the same request may ask again", () => {
+    const record = failing("absent");
+    expect(wanting(record, { now: 2_000 + FIRST_WAIT, since: 500 }).state).toBe("PENDING");
+    expect(revived(record, 2_000 + FIRST_WAIT)).toMatchObject({
+      state: "PENDING",
+      attempts: 1,
+      due: 2_000 + FIRST_WAIT + ORDER_LOST_AFTER,
+    });
+  });
+
+  test("a CONFLICT without a checksum database waits for a person, whoever asks and whatever comes in", () => {
+    const conflict = failing("mismatch");
+    expect(wanting(conflict, { provable: false })).toBe(conflict);
+    expect(fetched(conflict, { held: "whole" }, 3_000)).toBe(conflict);
+    expect(revived(conflict, 1e12)).toBeUndefined();
+    const sumdbRecord = { database: "sum.example.org", id: 1 };
+    expect(fetched(conflict, { held: "whole", sumdbRecord }, 3_000).state).toBe("READY");
+  });
+
+  test("several workers' failures at once are one attempt", () => {
+    const once = failing("transient");
+    expect(failing("transient", once, 2_001)).toBe(once);
+    expect(failing("absent", once, 2_001)).toBe(once);
+  });
+
+  test("waits double up to 30 days where upstream says no, and up to hours where it merely failed", () => {
+    const waits = (errorClass: ErrorClass) => {
+      let record: VersionRecord = pending();
+      let now = 0;
+      const found: number[] = [];
+      for (let i = 0; i < 30; i++) {
+        record = failed({ ...record, state: "PENDING" }, { class: errorClass, message: "" }, now);
+        found.push((record.due ?? 0) - now);
+        now = record.due ?? 0;
+      }
+      return found;
+    };
+    expect(waits("absent").slice(0, 4)).toEqual([1, 2, 4, 8].map((times) => times * FIRST_WAIT));
+    expect(Math.max(...waits("absent"))).toBe(LONGEST_WAIT);
+    expect(
+      waits("transient")
+        .slice(0, 10)
+        .every((wait) => wait <= LONGEST_FAILED_WAIT),
+    ).toBe(true);
+  });
+
+  test("FAILED is BROKEN after 8 attempts over 48 h, not before", () => {
+    const stateAfter = (attempts: number, since: number) =>
+      failed(
+        { ...pending(), attempts: attempts - 1, failingSince: 0 },
+        { class: "malformed", message: "" },
+        since,
+      ).state;
+    expect(stateAfter(8, BROKEN_AFTER)).toBe("BROKEN");
+    expect(stateAfter(7, BROKEN_AFTER)).toBe("FAILED");
+    expect(stateAfter(8, BROKEN_AFTER - 1)).toBe("FAILED");
+  });
+
+  test("an upstream's Retry-After is honoured, but not for ever", () => {
+    const dueAfter = (retryAfter: number) =>
+      failed(pending(), { class: "transient", message: "", retryAfter }, 0).due;
+    expect(dueAfter(FIRST_WAIT * 3)).toBe(FIRST_WAIT * 3);
+    expect(dueAfter(1e18)).toBe(LONGEST_FAILED_WAIT);
+  });
+
+  test("success forgets the failures", () => {
+    const ready = fetched(wanting(failing("transient"), { now: 3_000 }), { held: "whole" }, 4_000);
+    expect(ready).toMatchObject({ state: "READY", attempts: 0 });
+    expect([ready.lastError, ready.failingSince, ready.due]).toEqual([undefined, undefined, undefined]);
+  });
+
+  test("an error's text is cut at 200 bytes between characters", () => {
+    const message =
+      failed(pending(), { class: "transient", message: "é".repeat(150) }, 0).lastError?.message ?? "";
+    expect(Buffer.byteLength(message)).toBe(ERROR_BYTES);
+    expect(message).toBe("é".repeat(100));
+    const odd = failed(pending(), { class: "transient", message: `x${"€".repeat(100)}` }, 0).lastError
+      ?.message;
+    expect(odd).toBe(`x${"€".repeat(66)}`);
   });
 });

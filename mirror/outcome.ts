@@ -1,0 +1,66 @@
+import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
+import { asMirrorError, type MirrorError } from "./errors.ts";
+import { keepEvidence } from "./evidence.ts";
+import type { MirrorParts } from "./parts.ts";
+import { covers, type Extent, type Fetched, failed, fetched, type VersionRecord } from "./records.ts";
+import { updateRecords } from "./update.ts";
+
+type OutcomeParts = Pick<MirrorParts, "ledger" | "vault" | "now" | "report">;
+
+/** What to make of the record that is stored now, before the outcome is noted; undefined to leave it. */
+export type Wanted = (current: VersionRecord | undefined) => VersionRecord | undefined;
+
+/**
+ * Notes what one fetch has stored; with the first that makes a version whole goes its journal line. A crash before
+ * this leaves proven files in the tree that no record knows: the next try finds them and notes them.
+ * @returns the record as it is stored now.
+ */
+export async function noteFetched(
+  parts: OutcomeParts,
+  version: ModuleVersion,
+  added: Fetched,
+  bytes: number,
+  wanted: Wanted = (current) => current,
+): Promise<VersionRecord | undefined> {
+  let becameWhole = false;
+  const [record] = await updateRecords(
+    parts.ledger,
+    [version],
+    (current) => {
+      const before = wanted(current);
+      if (before === undefined) return undefined;
+      const after = fetched(before, added, parts.now());
+      becameWhole = after.held === "whole" && before.held !== "whole";
+      return after;
+    },
+    () => (becameWhole ? { event: "held", version, at: parts.now() } : undefined),
+  );
+  parts.report({ event: "fetched", version, held: added.held === "whole" ? "whole" : "mod", bytes });
+  return record;
+}
+
+/**
+ * Notes why a version, or as much as `extent` of it, could not be had, and keeps the evidence; nothing where another
+ * worker has got it in the meantime.
+ */
+export async function noteFailed(
+  parts: OutcomeParts,
+  version: ModuleVersion,
+  thrown: unknown,
+  extent?: Extent,
+  wanted: Wanted = (current) => current,
+): Promise<MirrorError> {
+  const error = asMirrorError(thrown, formatModuleVersion(version));
+  await keepEvidence(parts.vault, error);
+  let counted = false;
+  const [record] = await updateRecords(parts.ledger, [version], (current) => {
+    const before = wanted(current);
+    counted = before !== undefined && !covers(before.held, extent ?? before.wanted);
+    return before === undefined || !counted ? undefined : failed(before, error, parts.now());
+  });
+  if (counted && record !== undefined) {
+    const { state } = record;
+    parts.report({ event: "failed", version, state, class: error.class, message: error.message });
+  }
+  return error;
+}

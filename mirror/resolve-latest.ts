@@ -1,0 +1,68 @@
+import { parseInfo } from "../gomod/info.ts";
+import { parseVersionList } from "../gomod/list-file.ts";
+import type { ModulePath } from "../gomod/module-path.ts";
+import type { LoadGoMod } from "../gomod/requirements.ts";
+import { compareSemver } from "../gomod/semver.ts";
+import { type ModuleVersion, moduleVersion, type Version } from "../gomod/version.ts";
+import { asMirrorError, MirrorError } from "./errors.ts";
+import { isMadeUp, latestVersion } from "./latest.ts";
+import type { Upstream } from "./ports.ts";
+
+/**
+ * The version that `module@latest` means at this upstream: of its list, without what the highest retracts, else its
+ * `@latest` (cmd/go/internal/modload, query.go and CheckRetractions).
+ * @throws MirrorError absent when the upstream has neither, or all is retracted; what loading a go.mod throws.
+ */
+export async function resolveLatest(
+  upstream: Upstream,
+  path: ModulePath,
+  load: LoadGoMod,
+): Promise<ModuleVersion> {
+  const subject = `${path}@latest`;
+  try {
+    const listed = await listedOrNone(upstream, path);
+    const hasGoMod = async (version: Version) => !isMadeUp(await load({ path, version }));
+    const highest = await latestVersion(listed, hasGoMod);
+    if (highest === undefined) return moduleVersion(path, parseInfo(await upstream.latest(path)).version);
+    const { retract } = await load({ path, version: highest });
+    const kept = listed.filter((version) => !retract.some(({ low, high }) => isWithin(version, low, high)));
+    const best = kept.length === listed.length ? highest : await latestVersion(kept, hasGoMod);
+    if (best !== undefined) return { path, version: best };
+    const message = `${subject}: ${highest} retracts every version; name the one that you want`;
+    throw new MirrorError("absent", subject, message);
+  } catch (thrown) {
+    throw asMirrorError(thrown, subject);
+  }
+}
+
+/** What an upstream lists of a module, without versions that are no module's of this path. @throws as Upstream.list. */
+export async function listedVersions(
+  upstream: Pick<Upstream, "list">,
+  path: ModulePath,
+): Promise<readonly Version[]> {
+  const { versions } = parseVersionList(await upstream.list(path));
+  return versions.filter((version) => isOf(path, version));
+}
+
+/** A module without a list may still have an `@latest`. */
+async function listedOrNone(upstream: Upstream, path: ModulePath): Promise<readonly Version[]> {
+  try {
+    return await listedVersions(upstream, path);
+  } catch (thrown) {
+    if (thrown instanceof MirrorError && thrown.class === "absent") return [];
+    throw thrown;
+  }
+}
+
+function isOf(path: ModulePath, version: Version): boolean {
+  try {
+    moduleVersion(path, version);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isWithin(version: Version, low: string, high: string): boolean {
+  return compareSemver(version, low) >= 0 && compareSemver(version, high) <= 0;
+}

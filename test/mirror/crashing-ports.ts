@@ -1,0 +1,93 @@
+import { setImmediate } from "node:timers/promises";
+import type { Call, Fault } from "../../adapters/local/fault.ts";
+import { MirrorError } from "../../mirror/errors.ts";
+import type { Ports } from "./made-mirror.ts";
+
+/** What happens at one call of a process's ports. */
+export interface Trouble {
+  /** Which call of the step, from 0. */
+  readonly at: number;
+  /** `die`: the process; `fail`: the call, with an error that asks for a retry. */
+  readonly kind: "die" | "fail";
+  /** Whether the call took effect all the same. */
+  readonly applied: boolean;
+}
+
+/** The process was killed: nothing that it does after this takes effect. */
+export class Killed extends Error {}
+
+/** A process's ports, with what goes wrong in them; several processes share the stores behind. */
+export class CrashingPorts {
+  readonly ports: Ports;
+  dead = false;
+  #calls = 0;
+  #troubles: readonly Trouble[] = [];
+  #random: () => number;
+
+  constructor(stores: Ports, random: () => number) {
+    this.#random = random;
+    const wrapped = <T extends object>(name: string, port: T): T =>
+      new Proxy(port, {
+        get: (target, method) => {
+          const value: unknown = Reflect.get(target, method);
+          if (typeof value !== "function" || typeof method !== "string") return value;
+          if (method === "keys" || method === "heads" || method === "records" || method === "sumdb")
+            return value.bind(target);
+          return async (...args: unknown[]) =>
+            await this.#call({ method: `${name}.${method}`, key: String(args[0]) }, async () =>
+              Reflect.apply(value, target, args),
+            );
+        },
+      });
+    this.ports = {
+      tree: wrapped("tree", stores.tree),
+      vault: wrapped("vault", stores.vault),
+      ledger: wrapped("ledger", stores.ledger),
+      queue: wrapped("queue", stores.queue),
+      upstream: wrapped("upstream", stores.upstream),
+    };
+  }
+
+  /** Begins a step: its calls are counted from 0. */
+  plan(troubles: readonly Trouble[]): void {
+    this.#calls = 0;
+    this.#troubles = troubles;
+  }
+
+  async #call<T>(call: Call, apply: () => Promise<T>): Promise<T> {
+    const at = this.#calls++;
+    // Other processes get their turns here, more or fewer.
+    for (let turns = Math.floor(this.#random() * 3); turns > 0; turns--) await setImmediate();
+    const fault = this.#faultAt(at, call);
+    if (fault === undefined) {
+      const answer = await apply();
+      if (this.dead) throw new Killed();
+      return answer;
+    }
+    if (fault.applied) await apply();
+    throw fault.sees;
+  }
+
+  #faultAt(at: number, { method, key }: Call): Fault | undefined {
+    if (this.dead) return { applied: false, sees: new Killed() };
+    const trouble = this.#troubles.find((planned) => planned.at === at);
+    if (trouble === undefined) return undefined;
+    if (trouble.kind === "die") {
+      this.dead = true;
+      return { applied: trouble.applied, sees: new Killed() };
+    }
+    const sees = new MirrorError("transient", key, `${method} ${key}: made to fail`);
+    return { applied: trouble.applied, sees };
+  }
+}
+
+/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
+export function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) % 2 ** 32;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

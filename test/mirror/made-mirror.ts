@@ -1,0 +1,126 @@
+import { MemoryLedger } from "../../adapters/local/memory-ledger.ts";
+import { MemoryQueue } from "../../adapters/local/memory-queue.ts";
+import { MemoryTree } from "../../adapters/local/memory-tree.ts";
+import { MemoryVault } from "../../adapters/local/memory-vault.ts";
+import { zipChecker } from "../../adapters/local/zip-checker.ts";
+import { acceptRequest } from "../../mirror/accept.ts";
+import { ChecksumDatabase } from "../../mirror/checksum-database.ts";
+import type { MirrorEvent } from "../../mirror/events.ts";
+import { handIn } from "../../mirror/inbox.ts";
+import type { RequestKey } from "../../mirror/orders.ts";
+import { type MirrorParts, noDeadline } from "../../mirror/parts.ts";
+import type { Ledger, Queue, Tree, Upstream, Vault } from "../../mirror/ports.ts";
+import { reconcile } from "../../mirror/reconcile.ts";
+import type { RequestBody } from "../../mirror/requests.ts";
+import { work } from "../../mirror/work.ts";
+import type { MadeUpstream } from "./made-upstream.ts";
+
+export interface Ports {
+  readonly tree: Tree;
+  readonly vault: Vault;
+  readonly ledger: Ledger;
+  readonly queue: Queue;
+  readonly upstream: Upstream;
+}
+
+/** Half past nine on some day; every look at it takes a millisecond. */
+export class TestClock {
+  ms = Date.UTC(2026, 10, 23, 9, 30);
+  now = (): number => this.ms++;
+}
+
+export const MINUTE = 60_000;
+
+export interface ProcessOptions {
+  readonly owner?: string;
+  /** Paths that begin so are covered by no checksum database. */
+  readonly unproven?: string;
+  readonly report?: (event: MirrorEvent) => void;
+}
+
+/** One process of a mirror: its own checksum database client over ports that others may share. */
+export function processOf(
+  ports: Ports,
+  made: MadeUpstream,
+  clock: TestClock,
+  options: ProcessOptions = {},
+): MirrorParts & { readonly database: ChecksumDatabase } {
+  const report = options.report ?? (() => {});
+  const database = new ChecksumDatabase({
+    verifier: made.database.verifier,
+    source: ports.upstream.sumdb(made.database.verifier.name),
+    tree: ports.tree,
+    ledger: ports.ledger,
+    now: clock.now,
+    report,
+    owner: options.owner ?? "test",
+  });
+  const { unproven } = options;
+  return {
+    ...ports,
+    zips: zipChecker,
+    databaseFor: (path) => (unproven !== undefined && path.startsWith(unproven) ? undefined : database),
+    now: clock.now,
+    report,
+    database,
+  };
+}
+
+export function requestBody(body: Partial<RequestBody>): RequestBody {
+  return { format: 1, tier: "tidy", files: {}, exact: [], wishes: [], together: true, ...body };
+}
+
+/** A mirror in memory with one process, as a desk has it. */
+export class MadeMirror {
+  readonly tree: MemoryTree = new MemoryTree();
+  readonly vault: MemoryVault = new MemoryVault();
+  readonly ledger: MemoryLedger = new MemoryLedger();
+  readonly queue: MemoryQueue = new MemoryQueue();
+  readonly clock = new TestClock();
+  readonly events: MirrorEvent[] = [];
+  readonly parts: ReturnType<typeof processOf>;
+
+  constructor(upstream: MadeUpstream, options: ProcessOptions = {}) {
+    const { tree, vault, ledger, queue } = this;
+    const report = (event: MirrorEvent) => void this.events.push(event);
+    const ports = { tree, vault, ledger, queue, upstream };
+    this.parts = processOf(ports, upstream, this.clock, { report, ...options });
+  }
+
+  async accept(body: Partial<RequestBody>, name = "test"): Promise<RequestKey> {
+    const request = await handIn(this.parts, name, requestBody(body));
+    await acceptRequest(this.parts, request);
+    return request;
+  }
+
+  async drain(): Promise<void> {
+    await this.queue.drain((order) => work(this.parts, order, noDeadline), { concurrency: 4 });
+  }
+
+  /** Accepts and works until nothing is left to do now. */
+  async request(body: Partial<RequestBody>, name?: string): Promise<RequestKey> {
+    const request = await this.accept(body, name);
+    await this.drain();
+    return request;
+  }
+
+  /** What the cloud's ticks do in `minutes`: reconcile each minute, and all that it orders. */
+  async pass(minutes: number): Promise<void> {
+    for (let minute = 0; minute < minutes; minute++) {
+      this.clock.ms += MINUTE;
+      await reconcile(this.parts, { onlyWriter: false });
+      await this.drain();
+    }
+  }
+
+  async text(key: string): Promise<string | undefined> {
+    const stored = await this.tree.get(key as Parameters<Tree["get"]>[0], 1 << 24);
+    return stored && new TextDecoder().decode(stored.bytes);
+  }
+
+  async keys(): Promise<string[]> {
+    const keys: string[] = [];
+    for await (const { key } of this.tree.keys()) keys.push(key);
+    return keys.sort();
+  }
+}
