@@ -1,6 +1,6 @@
 import { asMirrorError, type MirrorError } from "./errors.ts";
 import { readRequestBody } from "./inbox.ts";
-import type { RequestKey } from "./orders.ts";
+import { queueOf, type RequestKey } from "./orders.ts";
 import type { MirrorParts } from "./parts.ts";
 import { ERROR_BYTES, firstBytes, ORDER_LOST_AFTER } from "./records.ts";
 import type { RequestBody, RequestRecord, Tier } from "./requests.ts";
@@ -21,7 +21,7 @@ export async function acceptRequest(parts: MirrorParts, request: RequestKey): Pr
       ? record
       : { ...newRequest(request, body.tier), due: parts.now() + ORDER_LOST_AFTER },
   );
-  if (accepted?.state === "OPEN") await parts.queue.send("fresh", [{ kind: "resolve", request }]);
+  if (accepted?.state === "OPEN") await parts.queue.send(queueOf(request), [{ kind: "resolve", request }]);
 }
 
 function newRequest(request: RequestKey, tier: Tier): RequestRecord {

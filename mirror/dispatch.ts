@@ -1,6 +1,6 @@
 import type { ModuleVersion } from "../gomod/version.ts";
 import type { ClosureFile, Need } from "./closure-file.ts";
-import { type FetchOrder, type RequestKey, VERSIONS_PER_ORDER } from "./orders.ts";
+import { type FetchOrder, queueOf, type RequestKey, VERSIONS_PER_ORDER } from "./orders.ts";
 import type { MirrorParts } from "./parts.ts";
 import { covers, ORDER_LOST_AFTER, want } from "./records.ts";
 import { handedInAt } from "./requests.ts";
@@ -40,7 +40,7 @@ export async function dispatch(
   );
   parts.report({ event: "resolved", request, versions: closure.needs.length, toFetch: open.length });
   if (orders.length === 0) await settle(parts, request);
-  else await parts.queue.send("fresh", orders);
+  else await parts.queue.send(queueOf(request), orders);
   return open;
 }
 

@@ -6,6 +6,7 @@ import { noteFailed, noteFetched } from "./outcome.ts";
 import type { Deadline, MirrorParts } from "./parts.ts";
 import { type VersionRecord, want } from "./records.ts";
 import { modKey } from "./tree-keys.ts";
+import { withinTime } from "./within-time.ts";
 
 /** A unit of work stops taking on files when this much of its time is left, in ms: enough to write down where it is. */
 export const TIME_TO_CLOSE = 20_000;
@@ -99,7 +100,7 @@ export class GoModLoader {
     if (record.state !== "PENDING" && record.held === "nothing") throw asRecorded(record, name);
     try {
       const fetching = { ...record, wanted: "mod", held: "nothing" } as const;
-      const { added, bytes, goMod } = await fetchVersion(this.#parts, fetching);
+      const { added, bytes, goMod } = await withinTime(fetchVersion(this.#parts, fetching), deadline, name);
       await noteFetched(this.#parts, version, added, bytes, wanted);
       if (goMod === undefined) throw new Error("fetchVersion gave no go.mod");
       return goMod;

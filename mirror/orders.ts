@@ -31,6 +31,14 @@ export type Order = ResolveOrder | FetchOrder;
 /** Tip of the feeds and requests go before bulk work. */
 export type QueueName = "fresh" | "backfill";
 
+/** The feed that asks `@v/list` of every configured module, and the name of the requests that it makes. */
+export const POLL_FEED = "poll";
+
+/** A feed's bulk work goes behind people's requests. */
+export function queueOf(request: RequestKey): QueueName {
+  return request.name === POLL_FEED ? "backfill" : "fresh";
+}
+
 /** How many versions one order names at most, so that a unit of work stays well below its 300 s. */
 export const VERSIONS_PER_ORDER = 16;
 

@@ -2,7 +2,7 @@ import { formatModuleVersion } from "../gomod/version.ts";
 import { type ClosureFile, readClosure } from "./closure-file.ts";
 import { dispatch, groupOrders } from "./dispatch.ts";
 import { asMirrorError, MirrorError } from "./errors.ts";
-import type { RequestKey } from "./orders.ts";
+import { queueOf, type RequestKey } from "./orders.ts";
 import type { MirrorParts } from "./parts.ts";
 import { ORDER_LOST_AFTER, revived, type VersionRecord } from "./records.ts";
 import type { RequestRecord } from "./requests.ts";
@@ -48,6 +48,24 @@ export async function reconcile(
   return { orders, failed };
 }
 
+/** A tick's lease, in ms: just above the 300 s that a function may run. */
+const TICK_LEASE = 330_000;
+
+/** A scheduled reconcile: nothing where another one is still at work. */
+export async function reconcileTick(
+  parts: MirrorParts,
+  owner: string,
+): Promise<{ orders: number; failed: string[]; skipped: boolean }> {
+  const now = parts.now();
+  if (!(await parts.ledger.takeLease("reconcile", owner, now, now + TICK_LEASE)))
+    return { orders: 0, failed: [], skipped: true };
+  try {
+    return { ...(await reconcile(parts, { onlyWriter: false })), skipped: false };
+  } finally {
+    await parts.ledger.releaseLease("reconcile", owner);
+  }
+}
+
 /** What the index names is read again: it may lag. */
 async function reviveRecords(tick: Tick, due: readonly VersionRecord[]): Promise<number> {
   const { parts, now, ordered } = tick;
@@ -66,7 +84,7 @@ async function reviveRecords(tick: Tick, due: readonly VersionRecord[]): Promise
       (record): record is VersionRecord => record !== undefined && again.has(formatModuleVersion(record)),
     ),
   );
-  if (orders.length > 0) await parts.queue.send("fresh", orders);
+  if (orders.length > 0) await parts.queue.send("backfill", orders);
   return orders.length;
 }
 
@@ -93,7 +111,7 @@ async function reviveRequest(tick: Tick, key: RequestKey): Promise<number> {
   const closure = taken === "OPEN" ? undefined : await closureOf(parts, key);
   if (closure === undefined || closure.unloaded.length > 0 || closure.unresolved.length > 0) {
     // What is missing may hide more of the graph.
-    await parts.queue.send("fresh", [{ kind: "resolve", request: key }]);
+    await parts.queue.send(queueOf(key), [{ kind: "resolve", request: key }]);
     return 1;
   }
   // Where its orders are all done and only the last one's settling was lost, this settles it.

@@ -1,5 +1,5 @@
 import pLimit from "p-limit";
-import type { ModuleVersion } from "../gomod/version.ts";
+import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
 import { refuse } from "./accept.ts";
 import { asMirrorError } from "./errors.ts";
 import { fetchVersion } from "./fetch.ts";
@@ -12,6 +12,7 @@ import { covers, type VersionRecord } from "./records.ts";
 import { resolveRequest } from "./resolve.ts";
 import { settle } from "./settle.ts";
 import { updateRecords, updateRequest } from "./update.ts";
+import { withinTime } from "./within-time.ts";
 
 /** Versions of one order that are fetched at a time: each may hold a zip of SPOOL_LIMIT in memory. */
 const VERSIONS_AT_ONCE = 4;
@@ -78,7 +79,7 @@ async function fetchRecord(
   try {
     const { added, bytes } = covers(record.held, record.wanted)
       ? { added: { held: record.held }, bytes: 0 }
-      : await fetchVersion(parts, record);
+      : await withinTime(fetchVersion(parts, record), deadline, formatModuleVersion(version));
     // Before the record: nothing is ordered again for one that says whole, so a crash here must not leave it without.
     if (added.held === "whole") await listThere();
     await noteFetched(parts, version, added, bytes);

@@ -75,7 +75,7 @@ export function mirrorSuite(name: string, makeStores: MakeStores): void {
       timeout: TIMEOUT,
     }, async () => {
       const stores = await fresh();
-      const tree = new WatchedTree(stores.tree);
+      const tree = new WatchedTree(stores.tree, upstream.vkey);
       await syncOnce({ ...stores, tree }, upstream, requestOf([], goMod));
       expect(tree.broken).toEqual([]);
       const order = tree.writes.map((write) => write.key);

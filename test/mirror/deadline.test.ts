@@ -1,0 +1,138 @@
+import { describe, expect, test } from "vitest";
+import { modulePath } from "../../gomod/module-path.ts";
+import { moduleVersion } from "../../gomod/version.ts";
+import type { Order, QueueName } from "../../mirror/orders.ts";
+import type { Deadline, MirrorParts } from "../../mirror/parts.ts";
+import { plan } from "../../mirror/plan.ts";
+import { reconcileTick } from "../../mirror/reconcile.ts";
+import { work } from "../../mirror/work.ts";
+import { MadeMirror } from "./made-mirror.ts";
+import { MadeUpstream } from "./made-upstream.ts";
+
+const FEED = ["example.com/a", "example.com/b", "example.com/c"].map(modulePath);
+
+function upstreamOf(...names: string[]): MadeUpstream {
+  const upstream = new MadeUpstream();
+  for (const name of names) upstream.add(name);
+  return upstream;
+}
+
+/** A unit of work with `ms` left from now on. */
+function endsIn(ms: number): Deadline {
+  const end = Date.now() + ms;
+  return { remaining: () => end - Date.now() };
+}
+
+/** A unit of work whose time is there when it is first looked at, and all but over the next time. */
+function hurried(): Deadline {
+  let looks = 0;
+  return { remaining: () => (looks++ === 0 ? 60_000 : 10_050) };
+}
+
+const never = () => new Promise<never>(() => {});
+
+/** The parts with an upstream whose method does something else. */
+function withUpstream(parts: MirrorParts, other: Partial<MirrorParts["upstream"]>): MirrorParts {
+  const { upstream } = parts;
+  const bound = {
+    name: upstream.name,
+    list: upstream.list.bind(upstream),
+    latest: upstream.latest.bind(upstream),
+    info: upstream.info.bind(upstream),
+    mod: upstream.mod.bind(upstream),
+    zip: upstream.zip.bind(upstream),
+    sumdb: upstream.sumdb.bind(upstream),
+  };
+  return { ...parts, upstream: { ...bound, ...other } };
+}
+
+describe("a unit of work that runs out of time", () => {
+  test("notes a version whose zip does not arrive as FAILED, and acknowledges the order", async () => {
+    const mirror = new MadeMirror(upstreamOf("example.com/a@v1.0.0"));
+    const version = moduleVersion("example.com/a", "v1.0.0");
+    const parts = withUpstream(mirror.parts, { zip: never });
+    await mirror.accept({ wishes: ["example.com/a@v1.0.0"] });
+    for (let next = mirror.queue.take(); next !== undefined; next = mirror.queue.take()) {
+      await work(parts, next.order, next.order.kind === "fetch" ? hurried() : endsIn(300_000));
+    }
+    const [record] = await mirror.ledger.read([version]);
+    expect([record?.state, record?.lastError?.class]).toEqual(["FAILED", "transient"]);
+    expect(record?.lastError?.message).toContain("example.com/a@v1.0.0");
+    expect(record?.due).toBeGreaterThan(0);
+  }, 30_000);
+});
+
+describe("the poll feed under a deadline", () => {
+  test("a module that hangs holds none of the others: they are handed in before it ends", async () => {
+    const mirror = new MadeMirror(upstreamOf("example.com/b@v1.0.0", "example.com/c@v1.0.0"));
+    const list = mirror.parts.upstream.list.bind(mirror.parts.upstream);
+    const parts = withUpstream(mirror.parts, { list: (path) => (path === FEED[0] ? never() : list(path)) });
+    // Each module is looked at once before it is asked; then all have half a second.
+    let looks = 0;
+    const deadline = { remaining: () => (looks++ % 2 === 0 ? 60_000 : 10_500) };
+    const planned = await plan(parts, FEED, "one", { deadline });
+    expect([planned.found, planned.failed.map(({ module }) => module)]).toEqual([2, ["example.com/a"]]);
+  }, 30_000);
+
+  test("what there was no time for comes first in the next tick", async () => {
+    const mirror = new MadeMirror(upstreamOf("example.com/a@v1.0.0", "example.com/b@v1.0.0"));
+    expect(await plan(mirror.parts, FEED, "one", { deadline: { remaining: () => 0 } })).toMatchObject({
+      found: 0,
+      unreached: 3,
+    });
+    const first = await mirror.ledger.readWatermark("poll");
+    expect([first?.cursor, first?.timestamp]).toEqual(["example.com/a", "1970-01-01T00:00:00.000Z"]);
+    const asked: string[] = [];
+    const list = mirror.parts.upstream.list.bind(mirror.parts.upstream);
+    const counting = withUpstream(mirror.parts, {
+      list: (path) => {
+        asked.push(path);
+        return list(path);
+      },
+    });
+    await mirror.ledger.moveWatermark({ ...(first ?? expect.fail()), cursor: "example.com/c" });
+    expect(await plan(counting, FEED, "one")).toMatchObject({ found: 2, unreached: 0 });
+    expect(asked[0]).toBe("example.com/c");
+    const second = await mirror.ledger.readWatermark("poll");
+    expect([second?.cursor, second?.timestamp.slice(0, 10)]).toEqual([undefined, "2026-11-23"]);
+  });
+});
+
+describe("queues and ticks", () => {
+  /** What is sent, by queue. */
+  function sentBy(mirror: MadeMirror): { parts: MirrorParts; sent: Record<QueueName, Order[]> } {
+    const sent: Record<QueueName, Order[]> = { fresh: [], backfill: [] };
+    const queue = {
+      send: async (name: QueueName, orders: readonly Order[]) => void sent[name].push(...orders),
+    };
+    return { parts: { ...mirror.parts, queue }, sent };
+  }
+
+  test("a feed's work goes behind people's requests", async () => {
+    const mirror = new MadeMirror(upstreamOf("example.com/a@v1.0.0"));
+    const { parts, sent } = sentBy(mirror);
+    await plan(parts, FEED, "one");
+    expect([sent.fresh.length, sent.backfill.length]).toEqual([0, 1]);
+    for (const order of [...sent.backfill]) await work(parts, order, endsIn(300_000));
+    expect([sent.fresh.length, sent.backfill.map(({ kind }) => kind)]).toEqual([0, ["resolve", "fetch"]]);
+  });
+
+  test("where the inbox triggers by itself, plan only hands in", async () => {
+    const mirror = new MadeMirror(upstreamOf("example.com/a@v1.0.0"));
+    const { parts, sent } = sentBy(mirror);
+    expect((await plan(parts, FEED, "one", { accept: async () => {} })).found).toBe(1);
+    expect(sent).toEqual({ fresh: [], backfill: [] });
+    const keys: string[] = [];
+    for await (const key of mirror.vault.keys("inbox/requests/poll/")) keys.push(key);
+    expect(keys).toHaveLength(1);
+  });
+
+  test("a reconcile that is still at work keeps the next one out", async () => {
+    const mirror = new MadeMirror(upstreamOf("example.com/a@v1.0.0"));
+    const now = mirror.clock.ms;
+    await mirror.ledger.takeLease("reconcile", "other", now, now + 60_000);
+    expect(await reconcileTick(mirror.parts, "me")).toMatchObject({ skipped: true });
+    mirror.clock.ms += 61_000;
+    expect(await reconcileTick(mirror.parts, "me")).toMatchObject({ skipped: false });
+  });
+});
