@@ -4,6 +4,7 @@ import { noDeadline } from "../mirror/parts.ts";
 import { closeRequest } from "../mirror/resolve.ts";
 import { openInMemory } from "./embedded.ts";
 import type { CliEnvironment } from "./environment.ts";
+import { jsonLine } from "./json-line.ts";
 import { printMissing } from "./missing-table.ts";
 import type { Options } from "./options.ts";
 import type { Output } from "./output.ts";
@@ -22,7 +23,7 @@ export async function closure(
   });
   try {
     const { needs, unresolved } = await closeRequest(mirror.parts, body, "closure", noDeadline);
-    for (const need of needs) output.print(options.json ? JSON.stringify(jsonNeed(need)) : plainNeed(need));
+    for (const need of needs) output.print(options.json ? jsonLine(jsonNeed(need)) : plainNeed(need));
     const missing = [
       ...[...failures].map(([subject, message]) => ({ subject, state: "missing", message })),
       ...unresolved.map(({ subject, class: state, message }) => ({ subject, state, message })),

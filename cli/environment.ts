@@ -1,6 +1,5 @@
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
-import { misuse } from "../mirror/errors.ts";
+import { goEnv } from "../adapters/local/go-env.ts";
+import { asMirrorError, misuse } from "../mirror/errors.ts";
 
 /** The environment as the command line reads it, once. */
 export interface CliEnvironment {
@@ -14,13 +13,14 @@ export function readEnvironment(env: NodeJS.ProcessEnv): CliEnvironment {
     mirror: env.MODFERRY_MIRROR === "" ? undefined : env.MODFERRY_MIRROR,
     goproxy: async () => {
       try {
-        return (await promisify(execFile)("go", ["env", "GOPROXY"], { env, timeout: 30_000 })).stdout.trim();
-      } catch (cause) {
+        return (await goEnv(["GOPROXY"], env, "give --upstream URL")).GOPROXY.trim();
+      } catch (thrown) {
         if (env.GOPROXY) return env.GOPROXY;
+        const error = asMirrorError(thrown, "go");
         throw misuse(
           "--upstream",
-          "--upstream: not given, and there is no go command to ask for GOPROXY; give --upstream URL",
-          cause,
+          `--upstream: not given, and GOPROXY is not to be had: ${error.message}`,
+          thrown,
         );
       }
     },

@@ -1,5 +1,6 @@
 import { missingTable } from "../mirror/missing-table.ts";
 import type { Missing } from "../mirror/settle.ts";
+import { jsonLine } from "./json-line.ts";
 import type { Output } from "./output.ts";
 
 /** What is missing and why, a row each: on stderr for people, as NDJSON on stdout with `--json`. */
@@ -10,6 +11,6 @@ export function printMissing(missing: readonly Missing[], output: Output, json: 
   }
   for (const entry of missing) {
     const due = entry.due === undefined ? {} : { due: new Date(entry.due).toISOString() };
-    output.print(JSON.stringify({ event: "missing", ...entry, ...due }));
+    output.print(jsonLine({ event: "missing", ...entry, ...due }));
   }
 }

@@ -1,10 +1,9 @@
 import { parseArgs } from "node:util";
+import { parseSumdb, type SumdbOption } from "../adapters/upstream/sumdb-option.ts";
 import { redactUrl } from "../adapters/upstream/upstream-url.ts";
-import { FormatError } from "../gomod/format-error.ts";
 import { misuse } from "../mirror/errors.ts";
 import { type Tier, tier } from "../mirror/requests.ts";
 import { PUBLIC_DATABASE_KEY } from "../sumdb/known-databases.ts";
-import { parseVerifierKey, type Verifier } from "../sumdb/note.ts";
 
 export const USAGE = `usage: modferry VERB …
 
@@ -21,15 +20,8 @@ export const USAGE = `usage: modferry VERB …
   modferry closure WISH… [--upstream URL] [--sumdb …] [--no-sumdb PATTERN] [--tier build|tidy] [--json]
       the files that would be mirrored
 
-ADDR is a folder (default: MODFERRY_MIRROR, else ./mirror). The upstream defaults to the first http(s) URL of
+ADDR is a folder (default: MODFERRY_MIRROR, else ./modferry-mirror). The upstream defaults to the first http(s) URL of
 \`go env GOPROXY\`. Exit status: 0, 1 (ended; something is missing or wrong), 2 (misuse).`;
-
-/** Where a checksum database's proofs come from. */
-export interface SumdbOption {
-  readonly verifier: Verifier;
-  /** Its own address; without one it is asked through the upstream's /sumdb/. */
-  readonly url: string | undefined;
-}
 
 /** All flags of all verbs, checked. */
 export interface Options {
@@ -68,7 +60,7 @@ export function parseOptions(
     mirror:
       values.mirror === undefined && environment.mirror !== undefined
         ? mirrorFolder(environment.mirror, "MODFERRY_MIRROR")
-        : mirrorFolder(values.mirror ?? "mirror", "--mirror"),
+        : mirrorFolder(values.mirror ?? "modferry-mirror", "--mirror"),
     upstream: values.upstream,
     sumdb: parseSumdb(values.sumdb ?? PUBLIC_DATABASE_KEY),
     noSumdb: (values["no-sumdb"] ?? []).join(","),
@@ -116,25 +108,6 @@ function mirrorFolder(address: string, from: "--mirror" | "MODFERRY_MIRROR"): st
     );
   }
   return address;
-}
-
-/** `VKEY` or `VKEY URL`, as GOSUMDB has it (cmd/go/internal/modfetch, dbDial). */
-function parseSumdb(text: string): SumdbOption {
-  const [key = "", url, ...rest] = text.trim().split(/\s+/);
-  if (rest.length > 0)
-    throw misuse("--sumdb", "--sumdb: give a verifier key and perhaps a URL, in one argument");
-  if (url !== undefined && !(/^(https?|file):\/\//.test(url) && URL.canParse(url))) {
-    throw misuse(
-      "--sumdb",
-      `--sumdb: ${redactUrl(url)}: not an address of a database; give an http(s) URL after the key`,
-    );
-  }
-  try {
-    return { verifier: parseVerifierKey(key), url };
-  } catch (cause) {
-    if (!(cause instanceof FormatError)) throw cause;
-    throw misuse("--sumdb", `--sumdb: ${cause.message}; give NAME+HASH+KEY as GOSUMDB has it`, cause);
-  }
 }
 
 function parseTier(text: string): Tier {

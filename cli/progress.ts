@@ -1,5 +1,6 @@
 import { formatModuleVersion } from "../gomod/version.ts";
 import type { MirrorEvent } from "../mirror/events.ts";
+import { jsonLine } from "./json-line.ts";
 import { type Output, oneLine } from "./output.ts";
 
 /** A terminal's line is rewritten at most this often, in ms. */
@@ -30,7 +31,7 @@ export class SyncProgress {
   take(event: MirrorEvent): void {
     if (this.#json) {
       const { event: name, ...facts } = event;
-      this.#output.print(JSON.stringify({ "@timestamp": new Date().toISOString(), event: name, ...facts }));
+      this.#output.print(jsonLine({ "@timestamp": new Date().toISOString(), event: name, ...facts }));
     }
     switch (event.event) {
       case "resolved":

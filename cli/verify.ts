@@ -2,6 +2,7 @@ import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
 import { zipChecker } from "../adapters/local/zip-checker.ts";
 import { verifyMirror } from "../mirror/verify.ts";
 import type { CliEnvironment } from "./environment.ts";
+import { jsonLine } from "./json-line.ts";
 import type { Options } from "./options.ts";
 import { type Output, oneLine } from "./output.ts";
 
@@ -26,11 +27,10 @@ export async function verify(
     const verifiers = [options.sumdb.verifier];
     const { files, findings } = await verifyMirror({ tree, ledger, zips: zipChecker, verifiers, progress });
     for (const finding of findings) {
-      if (options.json) output.print(JSON.stringify({ event: "finding", ...finding }));
+      if (options.json) output.print(jsonLine({ event: "finding", ...finding }));
       else output.print(oneLine(`${finding.subject}: ${finding.message}`));
     }
-    if (options.json)
-      output.print(JSON.stringify({ event: "verified", files, bytes, findings: findings.length }));
+    if (options.json) output.print(jsonLine({ event: "verified", files, bytes, findings: findings.length }));
     else output.error(`${files} files, ${(bytes / 1e6).toFixed(1)} MB read, ${findings.length} findings`);
     return findings.length === 0 ? 0 : 1;
   } finally {

@@ -8,7 +8,8 @@ export async function eachMessage(
   event: SQSEvent,
   handle: (body: string) => Promise<void>,
 ): Promise<SQSBatchResponse> {
-  const results = await Promise.allSettled(event.Records.map((message) => handle(message.body)));
+  // async: what `handle` throws before its first await must not fail the other messages too.
+  const results = await Promise.allSettled(event.Records.map(async (message) => await handle(message.body)));
   const batchItemFailures = results.flatMap((result, at) => {
     if (result.status === "fulfilled") return [];
     console.error(JSON.stringify({ message: "order failed", error: String(result.reason) }));

@@ -1,9 +1,11 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { z } from "zod";
 import { type ModulePath, modulePath } from "../gomod/module-path.ts";
 import { misuse } from "../mirror/errors.ts";
 import { parseVerifierKey, type Verifier } from "../sumdb/note.ts";
 
-/** What a function's environment says, read once at start-up. infra/ writes it (infra/function-environment.ts). */
+/** What a function's environment says, read once at start-up. infra/ writes it (infra/pipeline-stack.ts). */
 export interface FunctionEnvironment {
   readonly region: string;
   readonly endpointUrl: string | undefined;
@@ -35,7 +37,7 @@ const shape = z.object({
   MODFERRY_UPSTREAM: optional,
   MODFERRY_SUMDB: optional,
   MODFERRY_NO_SUMDB: z.string().default(""),
-  MODFERRY_MODULES: z.string().default(""),
+  MODFERRY_MODULES_FILE: optional,
 });
 
 /** @throws MirrorError misuse naming the variable. */
@@ -60,10 +62,19 @@ export function readFunctionEnvironment(env: NodeJS.ProcessEnv): FunctionEnviron
     upstream: values.MODFERRY_UPSTREAM,
     sumdb: values.MODFERRY_SUMDB === undefined ? undefined : parseSumdb(values.MODFERRY_SUMDB),
     noSumdb: values.MODFERRY_NO_SUMDB,
-    modules: values.MODFERRY_MODULES.split(",")
-      .filter((path) => path !== "")
-      .map(modulePath),
+    modules: values.MODFERRY_MODULES_FILE === undefined ? [] : readModules(values.MODFERRY_MODULES_FILE),
   };
+}
+
+/** The list that the poll feed asks lies beside the bundle: it may be longer than an environment. */
+function readModules(file: string): ModulePath[] {
+  try {
+    const text = readFileSync(resolve(import.meta.dirname, file), "utf8");
+    return z.array(z.string()).parse(JSON.parse(text)).map(modulePath);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split("\n", 1)[0] : String(cause);
+    throw misuse("MODFERRY_MODULES_FILE", `environment: ${file}: ${reason}; deploy the stacks again`, cause);
+  }
 }
 
 function parseSumdb(text: string): { verifier: Verifier; url: string | undefined } {

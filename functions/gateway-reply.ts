@@ -17,8 +17,8 @@ export function requestPath(event: Pick<APIGatewayProxyEvent, "pathParameters" |
 }
 
 /**
- * An answer as API Gateway's Lambda proxy takes it. Text goes as text: whether a gateway decodes base64 depends on the
- * request's Accept header (Amazon API Gateway, Return binary media from a Lambda proxy integration), and go sends none.
+ * An answer as API Gateway's Lambda proxy takes it. Text goes as text: MiniStack decodes base64 only where the request's
+ * Accept header matches, and go sends none. Whether AWS does so too, with all media types binary, is not proven here.
  */
 export async function gatewayReply(
   reply: Answer,

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { dynamoDbClient, s3Client, sqsClient } from "../adapters/aws/clients.ts";
+import { dynamoDbClient, type RequestLimits, s3Client, sqsClient } from "../adapters/aws/clients.ts";
 import { DynamoDbLedger } from "../adapters/aws/dynamodb-ledger.ts";
 import { S3Tree } from "../adapters/aws/s3-tree.ts";
 import { S3Vault } from "../adapters/aws/s3-vault.ts";
@@ -15,17 +15,28 @@ import type { MirrorEvent } from "../mirror/events.ts";
 import type { Deadline, MirrorParts } from "../mirror/parts.ts";
 import type { ServeParts } from "../mirror/serve.ts";
 import type { FunctionEnvironment } from "./environment.ts";
+import { SpoolBudget, sweepSpools } from "./spool-budget.ts";
 
 /** Names this execution environment in leases. */
 export const owner = randomUUID();
 
+/**
+ * The gateway gives up after 29 s with an error of its own, so serve's must come before it: an answer asks two things of
+ * the stores at most, one after the other, and each may cost two tries of a second to connect and five to answer.
+ */
+const SERVE_LIMITS: RequestLimits = { attempts: 2, connection: 1_000, request: 5_000 };
+
+/**
+ * One exchange with the upstream, in ms. Its retries begin within 150 s of the first try (adapters/upstream/retries.ts),
+ * so that a file that hangs to the last ends within 270 s: inside a unit of work of 300 s, with time left to note it.
+ */
+const WHOLE_EXCHANGE = 120_000;
+
 export function serveParts(environment: FunctionEnvironment): ServeParts {
+  const settings = environmentSettings(environment);
   return {
-    tree: new S3Tree({ client: s3Client(environmentSettings(environment)), bucket: environment.treeBucket }),
-    ledger: new DynamoDbLedger({
-      client: dynamoDbClient(environmentSettings(environment)),
-      table: environment.table,
-    }),
+    tree: new S3Tree({ client: s3Client(settings, SERVE_LIMITS), bucket: environment.treeBucket }),
+    ledger: new DynamoDbLedger({ client: dynamoDbClient(settings, SERVE_LIMITS), table: environment.table }),
     now: Date.now,
   };
 }
@@ -45,13 +56,17 @@ export function mirrorParts(
   const s3 = s3Client(settings);
   const tree = new S3Tree({ client: s3, bucket: environment.treeBucket });
   const ledger = new DynamoDbLedger({ client: dynamoDbClient(settings), table: environment.table });
-  const spools = new SpoolFolder(join(tmpdir(), "modferry"));
+  const folder = join(tmpdir(), "modferry");
+  sweepSpools(folder);
+  const spools = new SpoolFolder(folder);
+  const budget = new SpoolBudget();
   const { upstream, databaseFor, database } = openSources({
     url,
     verifier: sumdb.verifier,
     sumdbUrl: sumdb.url,
     noSumdb,
-    spool: (chunks, limit, subject) => spools.spool(chunks, limit, subject),
+    spool: (chunks, limit, subject) => budget.hold(limit, () => spools.spool(chunks, limit, subject)),
+    timing: { whole: WHOLE_EXCHANGE },
     tree,
     ledger,
     report,

@@ -1,5 +1,6 @@
 import { CfnOutput, Duration, Stack, type StackProps, Validations } from "aws-cdk-lib";
 import {
+  type CfnRestApi,
   EndpointType,
   type IResource,
   LambdaIntegration,
@@ -9,7 +10,7 @@ import {
 import { AnyPrincipal, Effect, PolicyDocument, PolicyStatement } from "aws-cdk-lib/aws-iam";
 import type { Construct } from "constructs";
 import type { Configuration } from "./configuration.ts";
-import { grantReadLedger, grantReadTree } from "./grants.ts";
+import { grantLedger, grantTree } from "./grants.ts";
 import { MirrorFunction } from "./mirror-function.ts";
 
 /** The gateway's own limit for an answer (Amazon API Gateway quotas, integration timeout). */
@@ -27,11 +28,15 @@ export class EndpointStack extends Stack {
       timeout: SERVE_TIMEOUT,
       memoryMiB: 512,
     });
-    grantReadTree(serve);
-    grantReadLedger(serve);
+    grantTree(serve, { read: ["*"] });
+    grantLedger(serve, ["BatchGetItem", "Query"]);
     const api = this.#api(configuration, serve);
     new CfnOutput(this, "ApiId", { value: api.restApiId });
     new CfnOutput(this, "Stage", { value: STAGE });
+    configuration.endpoint.vpcEndpointIds.forEach((id, at) => {
+      const host = `${api.restApiId}-${id}.execute-api.${this.region}.${this.urlSuffix}`;
+      new CfnOutput(this, `Goproxy${at === 0 ? "" : at + 1}`, { value: `https://${host}/${STAGE}` });
+    });
   }
 
   #api(configuration: Configuration, serve: MirrorFunction): RestApi {
@@ -46,6 +51,13 @@ export class EndpointStack extends Stack {
       cloudWatchRole: false,
       disableExecuteApiEndpoint: false,
     });
+    const { vpcEndpointIds } = configuration.endpoint;
+    if (vpcEndpointIds.length > 0) {
+      // Only an endpoint that is associated with the API gets the name <api>-<endpoint>.execute-api… (Amazon API Gateway,
+      // Invoke a private API using a Route53 alias); by the L1 property, since the ids are all that we have.
+      const made = api.node.defaultChild as CfnRestApi;
+      made.endpointConfiguration = { types: [EndpointType.PRIVATE], vpcEndpointIds };
+    }
     this.#plainErrors(api);
     const integration = new LambdaIntegration(serve.function, { proxy: true });
     for (const resource of [api.root, api.root.addResource("{proxy+}")]) addRead(resource, integration);

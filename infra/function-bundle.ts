@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { buildSync } from "esbuild";
@@ -15,11 +16,14 @@ export const FUNCTION_NAMES: readonly FunctionName[] = [
 const project = join(import.meta.dirname, "..");
 
 /**
- * Bundles a function with all it needs, the AWS SDK too, into dist/functions/<name>/index.mjs.
- * @returns that folder, for Code.fromAsset.
+ * Bundles a function with all it needs, the AWS SDK too, into dist/functions/<name>/index.mjs; with `files` beside it,
+ * by name, into a folder of their own, since synths of several mirrors may run at once.
+ * @returns that folder, for Code.fromAsset, whose hash covers the files too.
  */
-export function bundleFunction(name: FunctionName): string {
-  const folder = join(project, "dist", "functions", name);
+export function bundleFunction(name: FunctionName, files: Readonly<Record<string, string>> = {}): string {
+  const entries = Object.entries(files);
+  const digest = createHash("sha256").update(JSON.stringify(entries)).digest("hex").slice(0, 16);
+  const folder = join(project, "dist", "functions", entries.length === 0 ? name : `${name}-${digest}`);
   const { outputFiles } = buildSync({
     write: false,
     entryPoints: [join(project, "functions", `${name}.ts`)],
@@ -39,6 +43,8 @@ export function bundleFunction(name: FunctionName): string {
   });
   const [made] = outputFiles;
   if (made !== undefined) replaceFile(made.path, made.contents, `${folder}.${process.pid}`);
+  for (const [file, text] of entries)
+    replaceFile(join(folder, file), Buffer.from(text), `${folder}.${process.pid}`);
   return folder;
 }
 

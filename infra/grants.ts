@@ -1,39 +1,40 @@
 import { DUE_INDEX } from "../adapters/aws/ledger-table.ts";
 import type { MirrorFunction } from "./mirror-function.ts";
 
-/** Reads what clients may read. ListBucket makes a missing key a 404 instead of a 403. */
-export function grantReadTree(to: MirrorFunction): void {
-  const bucket = to.names.bucketArn(to.names.treeBucket);
-  to.grant(["s3:GetObject"], [`${bucket}/*`]);
-  to.grant(["s3:ListBucket"], [bucket]);
+/** Key patterns of one bucket, as IAM has them: `*` matches slashes too. */
+export interface BucketGrant {
+  readonly read: readonly string[];
+  readonly write?: readonly string[];
 }
 
-/** Adds to the tree; nothing deletes from it. */
-export function grantWriteTree(to: MirrorFunction): void {
-  grantReadTree(to);
-  to.grant(["s3:PutObject"], [`${to.names.bucketArn(to.names.treeBucket)}/*`]);
+/** Adds to the tree, or reads it; nothing deletes from it. */
+export function grantTree(to: MirrorFunction, keys: BucketGrant): void {
+  grantBucket(to, to.names.bucketArn(to.names.treeBucket), keys);
 }
 
 /** Requests, closures and evidence. */
-export function grantVault(to: MirrorFunction, write: readonly string[]): void {
-  const bucket = to.names.bucketArn(to.names.vaultBucket);
-  to.grant(["s3:GetObject"], [`${bucket}/inbox/*`, `${bucket}/requests/*`]);
-  to.grant(["s3:ListBucket"], [bucket]);
-  if (write.length > 0) {
-    to.grant(
-      ["s3:PutObject"],
-      write.map((prefix) => `${bucket}/${prefix}/*`),
-    );
+export function grantVault(to: MirrorFunction, keys: BucketGrant): void {
+  grantBucket(to, to.names.bucketArn(to.names.vaultBucket), keys);
+}
+
+/** ListBucket makes a missing key a 404 instead of a 403. */
+function grantBucket(to: MirrorFunction, bucket: string, { read, write = [] }: BucketGrant): void {
+  const below = (keys: readonly string[]) => keys.map((key) => `${bucket}/${key}`);
+  if (read.length > 0) {
+    to.grant(["s3:GetObject"], below(read));
+    to.grant(["s3:ListBucket"], [bucket]);
   }
+  if (write.length > 0) to.grant(["s3:PutObject"], below(write));
 }
 
-export function grantReadLedger(to: MirrorFunction): void {
-  to.grant(["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"], [tableArn(to)]);
-}
+/** What a function does with the table; a transaction of puts needs PutItem alone. */
+export type LedgerAction = "GetItem" | "BatchGetItem" | "Query" | "PutItem" | "DeleteItem" | "BatchWriteItem";
 
-export function grantWriteLedger(to: MirrorFunction): void {
-  grantReadLedger(to);
-  to.grant(["dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"], [tableArn(to)]);
+export function grantLedger(to: MirrorFunction, actions: readonly LedgerAction[]): void {
+  to.grant(
+    actions.map((action) => `dynamodb:${action}`),
+    [tableArn(to)],
+  );
 }
 
 /** Which records are due. */

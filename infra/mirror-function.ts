@@ -1,6 +1,12 @@
 import { type Duration, RemovalPolicy, Size, Stack, Validations } from "aws-cdk-lib";
-import { Effect, ManagedPolicy, PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
-import { Architecture, Code, Function as LambdaFunction, Runtime } from "aws-cdk-lib/aws-lambda";
+import { Effect, PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import {
+  Architecture,
+  Code,
+  Function as LambdaFunction,
+  RecursiveLoop,
+  Runtime,
+} from "aws-cdk-lib/aws-lambda";
 import { LogGroup, type RetentionDays } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
 import type { Configuration } from "./configuration.ts";
@@ -15,6 +21,10 @@ export interface MirrorFunctionProps {
   /** What spools need beside Lambda's own 512 MB. */
   readonly temporaryMiB?: number;
   readonly environment?: Readonly<Record<string, string>>;
+  /** Files beside the bundle, by name: what is too long for the environment. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** It sends to the queue that it is fed from, which Lambda would stop after 16 rounds. */
+  readonly feedsItself?: boolean;
 }
 
 /** One function of the mirror: its bundle, a role with nothing but its log group, and its log group. */
@@ -35,15 +45,6 @@ export class MirrorFunction extends Construct {
     });
     this.#role = new Role(this, "Role", {
       assumedBy: new ServicePrincipal("lambda.amazonaws.com"),
-      ...(configuration.aws.permissionsBoundary === undefined
-        ? {}
-        : {
-            permissionsBoundary: ManagedPolicy.fromManagedPolicyArn(
-              this,
-              "Boundary",
-              configuration.aws.permissionsBoundary,
-            ),
-          }),
     });
     // Its own streams only; the group is made here, not by Lambda.
     this.grant(["logs:CreateLogStream", "logs:PutLogEvents"], [logGroup.logGroupArn]);
@@ -51,13 +52,14 @@ export class MirrorFunction extends Construct {
       functionName,
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
-      code: Code.fromAsset(bundleFunction(props.function)),
+      code: Code.fromAsset(bundleFunction(props.function, props.files)),
       handler: "index.handler",
       timeout: props.timeout,
       memorySize: props.memoryMiB,
       ...(props.temporaryMiB === undefined
         ? {}
         : { ephemeralStorageSize: Size.mebibytes(props.temporaryMiB) }),
+      ...(props.feedsItself ? { recursiveLoop: RecursiveLoop.ALLOW } : {}),
       role: this.#role.withoutPolicyUpdates(),
       logGroup,
       environment: {
@@ -75,10 +77,10 @@ export class MirrorFunction extends Construct {
       new PolicyStatement({ effect: Effect.ALLOW, actions: [...actions], resources: [...resources] }),
     );
     for (const resource of resources) {
-      if (!resource.endsWith("*")) continue;
+      if (!resource.includes("*")) continue;
       Validations.of(this.#role).acknowledge({
         id: `AwsSolutions-IAM5[Resource::${asNagPrints(Stack.of(this).resolve(resource))}]`,
-        reason: "All objects below one prefix of the mirror's own bucket, or all indexes of its own table.",
+        reason: "Keys of one pattern in the mirror's own bucket.",
       });
     }
   }

@@ -5,7 +5,7 @@ import { CfnSchedule } from "aws-cdk-lib/aws-scheduler";
 import { type IQueue, Queue, QueueEncryption } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
 import type { Configuration } from "./configuration.ts";
-import { grantDueIndex, grantVault, grantWriteLedger, grantWriteTree } from "./grants.ts";
+import { grantDueIndex, grantLedger, grantTree, grantVault } from "./grants.ts";
 import { MirrorFunction, type MirrorFunctionProps } from "./mirror-function.ts";
 import { Names } from "./names.ts";
 
@@ -13,12 +13,16 @@ import { Names } from "./names.ts";
 const WORK_TIMEOUT = Duration.seconds(300);
 /** SQS asks for six times the function's time-out. */
 const WORK_VISIBILITY = Duration.seconds(1800);
-/** Orders that one call takes; each holds a few zips of up to 8 MB in memory. */
-const ORDERS_PER_CALL = 10;
+/** Orders that one call takes, side by side: they share its time, and what one call is killed at waits for long. */
+const ORDERS_PER_CALL = 2;
+/** A request may have 64 MB, and is parsed in memory. */
+const REQUESTS_PER_CALL = 1;
 /** The memory at which Lambda gives a whole core (AWS Lambda, Configure memory). */
 const ONE_CORE_MIB = 1769;
-/** Room for spooled zips of 500 MB. */
+/** Room for the spooled zips of 500 MB that functions/spool-budget.ts lets in at once. */
 const SPOOL_MIB = 2048;
+/** Beside plan's bundle: the environment's 4 KB hold some dozens of module paths only. */
+const MODULES_FILE = "modules.json";
 
 /** What finds, proves and publishes: queues, functions, schedules. Can be deleted and deployed again at any time. */
 export class PipelineStack extends Stack {
@@ -56,8 +60,8 @@ export class PipelineStack extends Stack {
     });
   }
 
-  #function(id: string, props: Omit<MirrorFunctionProps, "configuration" | "environment">): MirrorFunction {
-    const { upstream, modules } = this.#configuration;
+  #function(id: string, props: Omit<MirrorFunctionProps, "configuration">): MirrorFunction {
+    const { upstream } = this.#configuration;
     const made = new MirrorFunction(this, id, {
       ...props,
       configuration: this.#configuration,
@@ -70,18 +74,24 @@ export class PipelineStack extends Stack {
           ...(upstream.sumdbUrl === undefined ? [] : [upstream.sumdbUrl]),
         ].join(" "),
         MODFERRY_NO_SUMDB: upstream.noSumdb.join(","),
-        ...(props.function === "plan" ? { MODFERRY_MODULES: modules.join(",") } : {}),
+        ...props.environment,
       },
     });
-    made.grant(["sqs:SendMessage"], [this.#fresh.queueArn, this.#backfill.queueArn]);
-    grantWriteLedger(made);
     return made;
   }
 
+  /** Hands in what is new as objects in the inbox, and moves the checksum database's head on. */
   #plan(): void {
-    const plan = this.#function("Plan", { function: "plan", timeout: WORK_TIMEOUT, memoryMiB: 512 });
-    grantWriteTree(plan);
-    grantVault(plan, ["inbox"]);
+    const plan = this.#function("Plan", {
+      function: "plan",
+      timeout: WORK_TIMEOUT,
+      memoryMiB: 512,
+      environment: { MODFERRY_MODULES_FILE: MODULES_FILE },
+      files: { [MODULES_FILE]: JSON.stringify(this.#configuration.modules) },
+    });
+    grantTree(plan, { read: ["sumdb/*"], write: ["sumdb/*"] });
+    grantVault(plan, { read: ["inbox/requests/*"], write: ["inbox/requests/*", "evidence/*"] });
+    grantLedger(plan, ["GetItem", "BatchGetItem", "Query", "PutItem", "DeleteItem"]);
     this.#schedule(plan, this.#configuration.schedule.plan);
   }
 
@@ -91,9 +101,11 @@ export class PipelineStack extends Stack {
       timeout: Duration.seconds(60),
       memoryMiB: 512,
     });
-    grantVault(accept, []);
+    grantVault(accept, { read: ["inbox/requests/*"] });
+    grantLedger(accept, ["GetItem", "PutItem"]);
+    this.#grantSend(accept);
     const inbox = Queue.fromQueueArn(this, "Inbox", this.#names.arn("sqs", this.#names.inboxQueue));
-    this.#feed(accept, inbox, 2);
+    this.#feed(accept, inbox, REQUESTS_PER_CALL, 2);
   }
 
   #work(): void {
@@ -102,11 +114,14 @@ export class PipelineStack extends Stack {
       timeout: WORK_TIMEOUT,
       memoryMiB: ONE_CORE_MIB,
       temporaryMiB: SPOOL_MIB,
+      feedsItself: true,
     });
-    grantWriteTree(work);
-    grantVault(work, ["requests", "evidence"]);
+    grantTree(work, { read: ["*"], write: ["*"] });
+    grantVault(work, { read: ["inbox/requests/*", "requests/*"], write: ["requests/*", "evidence/*"] });
+    grantLedger(work, ["GetItem", "BatchGetItem", "Query", "PutItem", "DeleteItem", "BatchWriteItem"]);
+    this.#grantSend(work);
     for (const queue of [this.#fresh, this.#backfill])
-      this.#feed(work, queue, this.#configuration.limits.workers);
+      this.#feed(work, queue, ORDERS_PER_CALL, this.#configuration.limits.workers);
   }
 
   #reconcile(): void {
@@ -116,17 +131,23 @@ export class PipelineStack extends Stack {
       memoryMiB: 512,
     });
     // It settles requests whose last order was lost, and so publishes lists.
-    grantWriteTree(reconcile);
-    grantVault(reconcile, []);
+    grantTree(reconcile, { read: ["*/@v/*", "*/@latest"], write: ["*/@v/list", "*/@latest"] });
+    grantVault(reconcile, { read: ["inbox/requests/*", "requests/*"] });
+    grantLedger(reconcile, ["GetItem", "BatchGetItem", "Query", "PutItem", "DeleteItem", "BatchWriteItem"]);
     grantDueIndex(reconcile);
+    this.#grantSend(reconcile);
     this.#schedule(reconcile, this.#configuration.schedule.reconcile);
   }
 
-  #feed(to: MirrorFunction, queue: IQueue, maxConcurrency: number): void {
+  #grantSend(to: MirrorFunction): void {
+    to.grant(["sqs:SendMessage"], [this.#fresh.queueArn, this.#backfill.queueArn]);
+  }
+
+  #feed(to: MirrorFunction, queue: IQueue, batchSize: number, maxConcurrency: number): void {
     to.grant(["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], [queue.queueArn]);
     to.function.addEventSource(
       new SqsEventSource(queue, {
-        batchSize: ORDERS_PER_CALL,
+        batchSize,
         reportBatchItemFailures: true,
         maxConcurrency,
       }),
@@ -136,7 +157,10 @@ export class PipelineStack extends Stack {
   /** No retries: a tick that is lost is followed by the next, and one that overlaps finds the lease taken. */
   #schedule(target: MirrorFunction, expression: string): void {
     const role = new Role(target, "ScheduleRole", {
-      assumedBy: new ServicePrincipal("scheduler.amazonaws.com"),
+      // Amazon EventBridge Scheduler, Confused deputy prevention.
+      assumedBy: new ServicePrincipal("scheduler.amazonaws.com", {
+        conditions: { StringEquals: { "aws:SourceAccount": this.account } },
+      }),
     });
     role.addToPolicy(
       new PolicyStatement({ actions: ["lambda:InvokeFunction"], resources: [target.function.functionArn] }),

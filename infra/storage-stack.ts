@@ -1,14 +1,15 @@
 import { Duration, RemovalPolicy, Stack, type StackProps, Validations } from "aws-cdk-lib";
 import { AttributeType, BillingMode, ProjectionType, Table, TableEncryption } from "aws-cdk-lib/aws-dynamodb";
-import { PolicyStatement, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import { AnyPrincipal, Effect, PolicyStatement, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import {
   BlockPublicAccess,
   Bucket,
   BucketEncryption,
   type CfnBucket,
+  CfnBucketPolicy,
   ObjectOwnership,
 } from "aws-cdk-lib/aws-s3";
-import { Queue, QueueEncryption } from "aws-cdk-lib/aws-sqs";
+import { CfnQueuePolicy, Queue, QueueEncryption } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
 import { DUE_INDEX, TABLE_KEY } from "../adapters/aws/ledger-table.ts";
 import type { Configuration } from "./configuration.ts";
@@ -18,20 +19,28 @@ import { Names } from "./names.ts";
 const INBOX_VISIBILITY = Duration.minutes(6);
 /** Superseded versions of moving objects (lists, heads) are kept so long, for recovery. */
 const NONCURRENT_DAYS = 90;
+/** A presigned link's age in ms, above which S3 refuses it: twice what the links that we sign live (mirror/serve.ts). */
+const OLDEST_LINK = 600_000;
+/** `RetainExceptOnCreate`: kept for good, but not by a creation that is rolled back (AWS CloudFormation, DeletionPolicy). */
+const KEEP = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE;
 
 /**
  * What outlives every deployment: tree, vault, ledger, and the queue of requests handed in. Retained, encrypted,
- * versioned, with point-in-time recovery; deleting the stack deletes none of it.
+ * versioned, with point-in-time recovery; deleting the stack deletes none of it, nor what guards it (policies, the
+ * dead-letter queue). A first deployment that fails takes back what it made, so that the next can begin anew.
  */
 export class StorageStack extends Stack {
   constructor(scope: Construct, id: string, props: StackProps & { readonly configuration: Configuration }) {
     super(scope, id, props);
     const names = new Names(props.configuration, this);
-    this.#bucket("Tree", names.treeBucket);
+    const tree = this.#bucket("Tree", names.treeBucket);
+    guardTree(tree, props.configuration.endpoint.s3VpcEndpointIds);
     const vault = this.#bucket("Vault", names.vaultBucket);
     const inbox = this.#inbox(names);
     this.#notify(vault, names, inbox);
-    this.#ledger(names);
+    // Last: nothing can take back a table that is protected from deletion.
+    this.#ledger(names).node.addDependency(tree, vault, inbox);
+    retainPolicies(this);
   }
 
   #bucket(id: string, bucketName: string): Bucket {
@@ -43,7 +52,7 @@ export class StorageStack extends Stack {
       objectOwnership: ObjectOwnership.BUCKET_OWNER_ENFORCED,
       enforceSSL: true,
       minimumTLSVersion: 1.2,
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy: KEEP,
       lifecycleRules: [
         {
           id: "superseded",
@@ -66,6 +75,7 @@ export class StorageStack extends Stack {
       encryption: QueueEncryption.SQS_MANAGED,
       enforceSSL: true,
       retentionPeriod: Duration.days(14),
+      removalPolicy: KEEP,
     });
     return new Queue(this, "Inbox", {
       queueName: names.inboxQueue,
@@ -73,7 +83,7 @@ export class StorageStack extends Stack {
       enforceSSL: true,
       visibilityTimeout: INBOX_VISIBILITY,
       retentionPeriod: Duration.days(14),
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy: KEEP,
       deadLetterQueue: { queue: dead, maxReceiveCount: 5 },
     });
   }
@@ -106,7 +116,7 @@ export class StorageStack extends Stack {
     if (policy !== undefined) bucket.node.addDependency(policy);
   }
 
-  #ledger(names: Names): void {
+  #ledger(names: Names): Table {
     const table = new Table(this, "Ledger", {
       tableName: names.table,
       partitionKey: { name: TABLE_KEY.partition, type: AttributeType.STRING },
@@ -115,7 +125,7 @@ export class StorageStack extends Stack {
       encryption: TableEncryption.AWS_MANAGED,
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
       deletionProtection: true,
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy: KEEP,
     });
     table.addGlobalSecondaryIndex({
       indexName: DUE_INDEX.name,
@@ -123,5 +133,43 @@ export class StorageStack extends Stack {
       sortKey: { name: DUE_INDEX.sort, type: AttributeType.NUMBER },
       projectionType: ProjectionType.KEYS_ONLY,
     });
+    return table;
+  }
+}
+
+/**
+ * What the tree's own policy refuses, whatever a role allows (Amazon S3, Enforce conditional writes; Signature Version 4
+ * policy keys): a write that could overwrite, and a presigned read that is too old or comes by another endpoint than the
+ * named ones. Functions sign in a header, so no denial of presigned reads is about them.
+ */
+function guardTree(tree: Bucket, s3VpcEndpointIds: readonly string[]): void {
+  const deny = (sid: string, action: string, conditions: Record<string, Record<string, unknown>>) => {
+    const principals = [new AnyPrincipal()];
+    const resources = [tree.arnForObjects("*")];
+    const effect = Effect.DENY;
+    tree.addToResourcePolicy(
+      new PolicyStatement({ sid, effect, principals, actions: [action], resources, conditions }),
+    );
+  };
+  const presigned = { "s3:authType": "REST-QUERY-STRING" };
+  deny("OnlyConditionalWrites", "s3:PutObject", {
+    Null: { "s3:if-none-match": "true", "s3:if-match": "true" },
+  });
+  deny("NoOldLinks", "s3:GetObject", {
+    StringEquals: presigned,
+    NumericGreaterThan: { "s3:signatureAge": String(OLDEST_LINK) },
+  });
+  if (s3VpcEndpointIds.length > 0) {
+    deny("LinksByNamedEndpoints", "s3:GetObject", {
+      StringEquals: presigned,
+      StringNotEquals: { "aws:SourceVpce": [...s3VpcEndpointIds] },
+    });
+  }
+}
+
+/** Buckets and queues that outlive the stack keep their policies: TLS only, and who may send. */
+function retainPolicies(stack: Stack): void {
+  for (const child of stack.node.findAll()) {
+    if (child instanceof CfnBucketPolicy || child instanceof CfnQueuePolicy) child.applyRemovalPolicy(KEEP);
   }
 }

@@ -1,5 +1,6 @@
 import type { ModuleVersion } from "../gomod/version.ts";
 import type { ClosureFile, Need } from "./closure-file.ts";
+import { lostFiles, withoutLost } from "./lost-files.ts";
 import { type FetchOrder, queueOf, type RequestKey, VERSIONS_PER_ORDER } from "./orders.ts";
 import type { MirrorParts } from "./parts.ts";
 import { covers, ORDER_LOST_AFTER, want } from "./records.ts";
@@ -58,9 +59,10 @@ async function recordNeeds(
     for (const extent of ["mod", "whole"] as const) {
       const versions = some.filter((need) => need.extent === extent).map((need) => need.version);
       const now = parts.now();
+      const lost = await lostFiles(parts, versions);
       const records = await updateRecords(parts.ledger, versions, (record, version) => {
         const provable = parts.databaseFor(version.path) !== undefined;
-        return want(record, version, extent, request.name, now, provable, since);
+        return want(withoutLost(record, lost), version, extent, request.name, now, provable, since);
       });
       for (const record of records) {
         if (record === undefined || covers(record.held, extent)) continue;

@@ -95,7 +95,7 @@ export async function plan(
 function startingAt(modules: readonly ModulePath[], cursor: string | undefined): readonly ModulePath[] {
   const first = Math.max(
     0,
-    modules.findIndex((module) => module === cursor),
+    modules.findIndex((module) => String(module) === cursor),
   );
   return [...modules.slice(first), ...modules.slice(0, first)];
 }

@@ -4,6 +4,7 @@ import { FULL_WIDTH } from "../sumdb/tile.ts";
 import type { MirrorParts } from "./parts.ts";
 import type { StoredObject } from "./ports.ts";
 import type { VersionRecord } from "./records.ts";
+import { cacheControlOf, contentTypeOf } from "./served-headers.ts";
 import { parseTreeKey, type TreeEntry } from "./tree-keys.ts";
 
 export type ServeParts = Pick<MirrorParts, "tree" | "ledger" | "now">;
@@ -27,10 +28,6 @@ export type Answer =
 
 /** A presigned URL lives this long, in seconds: a client follows it at once, a large zip takes minutes. */
 const LINK_SECONDS = 300;
-/** Answers to these never change. */
-export const IMMUTABLE = "public, max-age=31536000, immutable";
-/** Lists move; clients and caches may lag this long, in seconds at most. */
-export const MOVING = "public, max-age=60";
 /** How long a client may wait for what is being fetched. */
 const RETRY_AFTER = 30;
 
@@ -54,24 +51,7 @@ export async function answer(parts: ServeParts, path: string, inline: number): P
       return { kind: "redirect", location };
     }
   }
-  return { kind: "object", object, type: CONTENT_TYPES[entry.kind], cacheControl: cacheControlOf(entry) };
-}
-
-const CONTENT_TYPES: Record<TreeEntry["kind"], string> = {
-  info: "application/json",
-  latest: "application/json",
-  mod: "text/plain; charset=utf-8",
-  zip: "application/zip",
-  list: "text/plain; charset=utf-8",
-  supported: "text/plain; charset=utf-8",
-  treeHead: "text/plain; charset=utf-8",
-  lookup: "text/plain; charset=utf-8",
-  tile: "application/octet-stream",
-};
-
-/** How long a served key may be cached: for good, or where it moves for a minute. */
-export function cacheControlOf(entry: TreeEntry): string {
-  return entry.kind === "list" || entry.kind === "latest" || entry.kind === "treeHead" ? MOVING : IMMUTABLE;
+  return { kind: "object", object, type: contentTypeOf(entry), cacheControl: cacheControlOf(entry) };
 }
 
 async function explainMissing(parts: ServeParts, entry: TreeEntry): Promise<Answer> {
@@ -108,7 +88,9 @@ async function missingFile(
   const [record] = await parts.ledger.read([version]);
   const subject = formatModuleVersion(version);
   if (record === undefined) {
-    return notFound(`${subject}: not in this mirror; ask its operator to sync it (modferry sync ${subject})`);
+    return notFound(
+      `${subject}: not in this mirror; ask its operator to sync ${subject}, or the module that holds it if it is a package`,
+    );
   }
   if (file !== "mod" && record.wanted === "mod") {
     return notFound(`${subject}: this mirror holds only its go.mod; ask its operator to sync ${subject}`);
@@ -127,6 +109,13 @@ function missingKnown(parts: ServeParts, file: string, subject: string, record: 
         kind: "text",
         status: 403,
         text: `${subject}: CONFLICT: its bytes are not what the checksum database says; not served${reason}\n`,
+      };
+    case "READY":
+      return {
+        kind: "text",
+        status: 503,
+        text: `${subject}: its .${file} is lost from this mirror; its operator can sync ${subject} again\n`,
+        retryAfter: RETRY_AFTER,
       };
     default: {
       const wait = Math.max(1, Math.ceil(((record.due ?? 0) - parts.now()) / 1000));

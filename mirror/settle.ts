@@ -2,7 +2,7 @@ import type { ModulePath } from "../gomod/module-path.ts";
 import { formatModuleVersion, type Version } from "../gomod/version.ts";
 import { type ClosureFile, readClosure } from "./closure-file.ts";
 import { isHeld, lateGoMods, type Missing, missingIn, type Records, recordsOf } from "./missing.ts";
-import type { RequestKey } from "./orders.ts";
+import { queueOf, type RequestKey } from "./orders.ts";
 import type { MirrorParts } from "./parts.ts";
 import { publish } from "./publish.ts";
 import { FIRST_WAIT, LONGEST_WAIT, ORDER_LOST_AFTER } from "./records.ts";
@@ -33,7 +33,7 @@ export async function settle(parts: MirrorParts, request: RequestKey): Promise<M
     if ((await parts.ledger.writeRequest(after)) === "changed") continue;
     parts.report({ event: "settled", request, total: closure.needs.length, missing: missing.length });
     // A crash here leaves it OPEN, and due.
-    if (after.state === "OPEN") await parts.queue.send("fresh", [{ kind: "resolve", request }]);
+    if (after.state === "OPEN") await parts.queue.send(queueOf(request), [{ kind: "resolve", request }]);
     return missing;
   }
   throw contended(`request ${request.name}/${request.time}`);

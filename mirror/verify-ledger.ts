@@ -5,20 +5,38 @@ import type { VersionRecord } from "./records.ts";
 import { infoKey, listKey, lookupKey, modKey, zipKey } from "./tree-keys.ts";
 import type { Seen } from "./verify-seen.ts";
 
+/**
+ * Every record, by `module@version`. Taken before the tree is read: what the ledger held then, the tree must show, even
+ * while a sync goes on.
+ */
+export async function readRecords(ledger: Ledger): Promise<Map<string, VersionRecord>> {
+  const records = new Map<string, VersionRecord>();
+  for await (const record of ledger.records()) records.set(formatModuleVersion(record), record);
+  return records;
+}
+
 /** Holds what was read of a tree against the ledger, in both directions. */
-export async function compareWithLedger(ledger: Ledger, seen: Seen): Promise<void> {
-  const recorded = new Set<string>();
-  for await (const record of ledger.records()) {
-    const name = formatModuleVersion(record);
-    recorded.add(name);
-    compareRecord(record, name, seen);
-  }
-  for (const [name, { mod, zip, info }] of seen.versions) {
-    if (recorded.has(name) || (mod ?? zip ?? info) === undefined) continue;
-    seen.findings.push({
-      subject: name,
-      message: "its files are in the tree, but the ledger does not know it; sync it again",
-    });
+export async function compareWithLedger(
+  ledger: Ledger,
+  records: ReadonlyMap<string, VersionRecord>,
+  seen: Seen,
+): Promise<void> {
+  for (const [name, record] of records) compareRecord(record, name, seen);
+  for (const [name, { version, mod, zip, info }] of seen.versions) {
+    const inTree = (mod ?? zip ?? info) !== undefined;
+    const listed = seen.listed.has(name);
+    if ((!inTree || records.has(name)) && (!listed || records.get(name)?.listed === true)) continue;
+    // Perhaps written since the records were read.
+    const [now] = await ledger.read([version]);
+    if (now === undefined) {
+      seen.findings.push({
+        subject: name,
+        message: "its files are in the tree, but the ledger does not know it; sync it again",
+      });
+    } else if (listed && !now.listed) {
+      const message = "its module's list names it, but the ledger does not list it; sync it again";
+      seen.findings.push({ subject: name, message });
+    }
   }
 }
 
@@ -32,17 +50,15 @@ function compareRecord(record: VersionRecord, name: string, seen: Seen): void {
       ? []
       : [lookupKey(record.sumdbRecord.database, record)]),
   ];
-  for (const key of needed) if (!seen.keys.has(key)) found(key, `missing, although the ledger holds ${name}`);
+  for (const key of needed)
+    if (!seen.keys.has(key)) found(key, `missing, although the ledger holds ${name}; sync it again`);
   for (const [key, actual, expected] of [
     [modKey(record), version?.mod, record.modH1],
     [zipKey(record), version?.zip, record.zipH1],
   ] as const) {
     if (actual === undefined || expected === undefined || actual === expected) continue;
-    found(key, `has ${actual}, the ledger says ${expected}`);
+    found(key, `has ${actual}, the ledger says ${expected}; remove it and sync ${name} again`);
   }
-  const listed = seen.listed.has(name);
-  if (listed && !record.listed)
-    found(name, "its module's list names it, but the ledger does not list it; sync it again");
-  if (!listed && record.listed && !isPseudoVersion(record.version))
+  if (!seen.listed.has(name) && record.listed && !isPseudoVersion(record.version))
     found(name, "the ledger lists it, but its module's list does not name it");
 }

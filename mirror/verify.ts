@@ -23,7 +23,7 @@ import {
   treeHeadKey,
   zipKey,
 } from "./tree-keys.ts";
-import { compareWithLedger } from "./verify-ledger.ts";
+import { compareWithLedger, readRecords } from "./verify-ledger.ts";
 import type { Finding, Seen, SeenVersion } from "./verify-seen.ts";
 
 export interface VerifyParts {
@@ -41,6 +41,7 @@ export interface VerifyParts {
  * verifies them, lists against the files they name, and all against the ledger in both directions.
  */
 export async function verifyMirror(parts: VerifyParts): Promise<{ files: number; findings: Finding[] }> {
+  const records = await readRecords(parts.ledger);
   const keys = new Map<string, number>();
   for await (const { key, size } of parts.tree.keys()) keys.set(key, size);
   const seen: Seen = { keys, versions: new Map(), listed: new Set(), findings: [] };
@@ -53,7 +54,7 @@ export async function verifyMirror(parts: VerifyParts): Promise<{ files: number;
     parts.progress(size);
   }
   compareWithLookups(seen);
-  await compareWithLedger(parts.ledger, seen);
+  await compareWithLedger(parts.ledger, records, seen);
   return { files: keys.size, findings: seen.findings };
 }
 
@@ -187,6 +188,8 @@ function requireWhole(seen: Seen, version: ModuleVersion, namedBy: string): void
   }
 }
 
+const remedy = (version: ModuleVersion): string => `remove it and sync ${formatModuleVersion(version)} again`;
+
 function compareWithLookups(seen: Seen): void {
   for (const { version, mod, zip, provenMod, provenZip } of seen.versions.values()) {
     for (const [key, actual, proven] of [
@@ -194,7 +197,10 @@ function compareWithLookups(seen: Seen): void {
       [zipKey(version), zip, provenZip],
     ] as const) {
       if (actual === undefined || proven === undefined || actual === proven) continue;
-      seen.findings.push({ subject: key, message: `has ${actual}, the checksum database says ${proven}` });
+      seen.findings.push({
+        subject: key,
+        message: `has ${actual}, the checksum database says ${proven}; ${remedy(version)}`,
+      });
     }
   }
 }

@@ -95,7 +95,7 @@ export class TileCache {
       throw new ProofError(
         "tiles",
         tilePath(tile),
-        `${tilePath(tile)} is missing in the tree: run sync to fetch it`,
+        `${tilePath(tile)} is missing in the tree; remove the lookup that needs it and sync its module again`,
       );
     }
     return { bytes: await this.#fetch(this.#source, tile), stored: false };

@@ -12,9 +12,6 @@ const go: { readonly version: string; readonly toolchain: string } | undefined =
   }
 })();
 
-/** The `go` command's version, such as `go1.26.8`, or undefined where there is none on PATH. */
-export const goVersion: string | undefined = go?.version;
-
 /** The minor version of Go that the oracles' go.mod files ask for (test/oracle: golang.org/x/mod v0.42 needs it). */
 const ORACLE_MINOR = 26;
 

@@ -25,26 +25,37 @@ const REQUEST_TIMEOUT = 10_000;
 /** As above, but S3's covers the upload of a zip: one unit of work (docs/architecture.md, Errors). */
 const TRANSFER_TIMEOUT = 300_000;
 
+/** What one request may cost, in ms; for a caller that has to answer soon itself. */
+export interface RequestLimits {
+  /** Tries, the first included. */
+  readonly attempts: number;
+  readonly connection: number;
+  /** To the reply's headers, and of silence in its body. */
+  readonly request: number;
+}
+
 /** The SDK warns on the console about what it throws anyway; progress and logs are ours. */
 const silent = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
 
-export function s3Client(settings: AwsSettings): S3Client {
+const defaultLimits = { attempts: MAX_ATTEMPTS, connection: CONNECTION_TIMEOUT, request: REQUEST_TIMEOUT };
+
+export function s3Client(settings: AwsSettings, limits?: RequestLimits): S3Client {
   return new S3Client({
-    ...common(settings, TRANSFER_TIMEOUT),
+    ...common(settings, limits ?? { ...defaultLimits, request: TRANSFER_TIMEOUT }),
     // Names of buckets are no names of hosts on loopback.
     forcePathStyle: settings.endpointUrl !== undefined,
   });
 }
 
-export function dynamoDbClient(settings: AwsSettings): DynamoDBClient {
-  return new DynamoDBClient(common(settings, REQUEST_TIMEOUT));
+export function dynamoDbClient(settings: AwsSettings, limits?: RequestLimits): DynamoDBClient {
+  return new DynamoDBClient(common(settings, limits ?? defaultLimits));
 }
 
 export function sqsClient(settings: AwsSettings): SQSClient {
-  return new SQSClient(common(settings, REQUEST_TIMEOUT));
+  return new SQSClient(common(settings, defaultLimits));
 }
 
-function common(settings: AwsSettings, requestTimeout: number) {
+function common(settings: AwsSettings, { attempts, connection, request }: RequestLimits) {
   const { region, endpointUrl, credentials } = settings;
   return {
     region,
@@ -54,14 +65,14 @@ function common(settings: AwsSettings, requestTimeout: number) {
     retryMode: "standard",
     // What we read is proven by its h1: the SDK need not wrap bodies in a stream of its own to sum them.
     responseChecksumValidation: "WHEN_REQUIRED" as const,
-    maxAttempts: MAX_ATTEMPTS,
+    maxAttempts: attempts,
     // Options, not agents of ours: with a foreign agent the SDK does not wait for `100 Continue`, and would send
     // a zip in full to learn that it is there already.
     requestHandler: new NodeHttpHandler({
-      connectionTimeout: CONNECTION_TIMEOUT,
-      requestTimeout,
+      connectionTimeout: connection,
+      requestTimeout: request,
       throwOnRequestTimeout: true,
-      socketTimeout: Math.min(IDLE_TIMEOUT, requestTimeout),
+      socketTimeout: Math.min(IDLE_TIMEOUT, request),
       httpAgent: { keepAlive: true, maxSockets: MAX_SOCKETS },
       httpsAgent: { keepAlive: true, maxSockets: MAX_SOCKETS },
     }),

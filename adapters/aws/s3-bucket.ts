@@ -10,6 +10,7 @@ import {
 import { type Body, isSpool, type Sha256, sizeOf } from "../../mirror/body.ts";
 import { MirrorError } from "../../mirror/errors.ts";
 import type { StoredObject } from "../../mirror/ports.ts";
+import { memoryObject } from "../local/memory-object.ts";
 import { fromSdk, sdkError, translated } from "./errors.ts";
 import { pause, TRIES } from "./retry.ts";
 import { bodyOf, bytesOf, chunksOf, etagOf } from "./s3-reply.ts";
@@ -129,8 +130,22 @@ export class S3Bucket {
     return { bytes: await bytesOf(reply, size, this.name, key), etag: etagOf(reply) };
   }
 
-  /** An object to be read in parts. Each part is read only while the object is the one that was opened. */
-  async open(key: string): Promise<StoredObject | undefined> {
+  /**
+   * An object to be read in parts. Each part is read only while the object is the one that was opened.
+   * @param atOnce up to so many bytes are read here and now, by one request instead of two: what replaces the object
+   * afterwards then takes nothing from its reader. 0 for objects that are seldom read by whoever opens them.
+   */
+  async open(key: string, atOnce = 0): Promise<StoredObject | undefined> {
+    if (atOnce > 0) {
+      const reply = await this.#request(key);
+      if (reply === undefined) return undefined;
+      const size = reply.ContentLength ?? 0;
+      if (size <= atOnce) return memoryObject(await bytesOf(reply, size, this.name, key), etagOf(reply));
+      bodyOf(reply)
+        .on("error", () => undefined)
+        .destroy();
+      return this.#inParts(key, size, etagOf(reply));
+    }
     // One byte of a GET and not a HEAD: a HEAD's 404 does not tell a missing bucket from a missing key.
     const found = await this.#request(key, "bytes=0-0").catch((error: MirrorError) => {
       if (sdkError(error.cause).status === 416) return this.#headOfEmpty(key);
@@ -140,7 +155,10 @@ export class S3Bucket {
     if ("Body" in found) drop(found as GetObjectCommandOutput);
     const range = "ContentRange" in found ? /\/(\d+)$/.exec(found.ContentRange ?? "") : null;
     const size = range ? Number(range[1]) : (found.ContentLength ?? 0);
-    const etag = etagOf(found);
+    return this.#inParts(key, size, etagOf(found));
+  }
+
+  #inParts(key: string, size: number, etag: string): StoredObject {
     return {
       size,
       etag,

@@ -3,13 +3,16 @@ import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
 import { type Body, type Sha256, sha256Of } from "../../mirror/body.ts";
 import { misuse } from "../../mirror/errors.ts";
 import type { StoredObject, Tree } from "../../mirror/ports.ts";
-import type { TreeKey } from "../../mirror/tree-keys.ts";
+import { parseTreeKey, type TreeKey } from "../../mirror/tree-keys.ts";
 import { translated } from "./errors.ts";
 import { objectHeaders } from "./object-headers.ts";
 import { S3Bucket } from "./s3-bucket.ts";
 
 /** A presigned URL lives no longer: seven days (Signature Version 4, Authenticating requests: query parameters). */
 const LONGEST_LINK = 604_800;
+
+/** As functions/serve.ts sends inline at most; the few lists that are longer are redirected, so never read here. */
+const AT_ONCE = 1_000_000;
 
 export interface S3TreeOptions {
   readonly client: S3Client;
@@ -53,7 +56,8 @@ export class S3Tree implements Tree {
   }
 
   open(key: TreeKey): Promise<StoredObject | undefined> {
-    return this.#objects.open(key);
+    // Zips are opened to be redirected to, or to be read here and there; all else to be sent whole, and lists move.
+    return this.#objects.open(key, parseTreeKey(key)?.kind === "zip" ? 0 : AT_ONCE);
   }
 
   keys(): AsyncIterable<{ readonly key: string; readonly size: number }> {

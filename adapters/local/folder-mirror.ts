@@ -1,4 +1,13 @@
-import { closeSync, constants, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  statSync,
+} from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { misuse } from "../../mirror/errors.ts";
 import { TemporaryFolder } from "./durable-folder.ts";
@@ -37,13 +46,13 @@ export async function openFolderMirror(
   const [tree, vault, tmp] = [join(root, "tree"), join(root, "vault"), join(root, "tmp")];
   let ledger: SqliteLedger | undefined;
   try {
-    if (mode === "write") makeFolder(root);
+    if (mode === "write") makeFolder(root, address);
     refuseForeign(root, address, mode);
     refuseNetwork(root);
     ledger = openSqliteLedger(join(root, LEDGER), mode, address);
     const temporary = new TemporaryFolder(tmp);
     if (mode === "write") {
-      for (const part of [tree, vault, tmp]) makeFolder(part);
+      for (const part of [tree, vault, tmp]) makeFolder(part, address);
       syncFolder(root);
       temporary.sweep();
       checkFileSystem(address, tmp, [tree, vault]);
@@ -62,17 +71,24 @@ export async function openFolderMirror(
   }
 }
 
-/** Makes a folder and its parents durably; what is there already must be a folder, or a link to one. */
-function makeFolder(path: string): void {
-  let first: string | undefined;
+/**
+ * Makes a folder and its parents durably; what is there already must be a folder, or a link to one. Step by step: a
+ * recursive mkdir never ends where the file system makes no folders and calls their parents missing (/proc; Node 24).
+ */
+function makeFolder(path: string, address: string): void {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isDirectory()) return;
+  if (found !== undefined) throw misuse(address, `${address}: ${path} is a file; name a folder`);
+  makeFolder(dirname(path), address);
   try {
-    first = mkdirSync(path, { recursive: true });
+    mkdirSync(path);
   } catch (error) {
-    if (codeOf(error) === "EEXIST") throw misuse(path, `${path}: a file; name a folder`, error);
+    if (codeOf(error) === "EEXIST") return;
+    if (codeOf(error) === "ENOENT")
+      throw misuse(address, `${address}: no folder can be made there; name another`, error);
     throw error;
   }
-  if (first === undefined) return;
-  for (let at = path; at.length >= first.length; at = dirname(at)) syncFolder(dirname(at));
+  syncFolder(dirname(path));
 }
 
 function syncFolder(path: string): void {

@@ -8,15 +8,42 @@ export const MOST_REDIRECTS = 10;
  * Where no upstream may send us: this machine itself, and the link-local addresses on which clouds hand out
  * credentials (RFC 3927 and RFC 4291; fd00:ec2::/32 and 100.100.100.200 are metadata services as well).
  */
-const private_ = new BlockList();
-private_.addSubnet("0.0.0.0", 8, "ipv4");
-private_.addSubnet("127.0.0.0", 8, "ipv4");
-private_.addSubnet("169.254.0.0", 16, "ipv4");
-private_.addAddress("100.100.100.200", "ipv4");
-private_.addAddress("::", "ipv6");
-private_.addAddress("::1", "ipv6");
-private_.addSubnet("fe80::", 10, "ipv6");
-private_.addSubnet("fd00:ec2::", 32, "ipv6");
+const FORBIDDEN_IPV4 = [
+  ["0.0.0.0", 8],
+  ["127.0.0.0", 8],
+  ["169.254.0.0", 16],
+  ["100.100.100.200", 32],
+] as const;
+const FORBIDDEN_IPV6 = [
+  ["::1", 128],
+  ["fe80::", 10],
+  ["fd00:ec2::", 32],
+  // NAT64 by a prefix of the network's own: it leads where that network says (RFC 8215).
+  ["64:ff9b:1::", 48],
+] as const;
+
+/** IPv6 addresses that lead to an IPv4 address, which stands in them after so many bits, and how they are written. */
+const EMBEDDINGS: readonly (readonly [bitsBefore: number, write: (ipv4: string) => string])[] = [
+  [96, (ipv4) => `64:ff9b::${ipv4}`], // NAT64 (RFC 6052)
+  [16, (ipv4) => `2002:${ipv4}::`], // 6to4 (RFC 3056)
+  [96, (ipv4) => `::${ipv4}`], // IPv4-compatible (RFC 4291, 2.5.5.1)
+  [96, (ipv4) => `::ffff:0:${ipv4}`], // IPv4-translated (RFC 2765)
+];
+
+/** A BlockList takes IPv4-mapped addresses for the IPv4 addresses that they are. */
+const forbidden = new BlockList();
+for (const [address, bits] of FORBIDDEN_IPV4) {
+  forbidden.addSubnet(address, bits, "ipv4");
+  for (const [before, write] of EMBEDDINGS)
+    forbidden.addSubnet(write(twoGroups(address)), before + bits, "ipv6");
+}
+for (const [address, bits] of FORBIDDEN_IPV6) forbidden.addSubnet(address, bits, "ipv6");
+
+/** An IPv4 address as two groups of an IPv6 one: `127.0.0.1` is `7f00:1`. */
+function twoGroups(ipv4: string): string {
+  const [a = 0, b = 0, c = 0, d = 0] = ipv4.split(".").map(Number);
+  return `${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}`;
+}
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
@@ -24,10 +51,10 @@ export function isRedirect(status: number): boolean {
   return REDIRECTS.has(status);
 }
 
-/** Whether a literal address, IPv4-mapped ones included, is one that no other host may redirect to. */
+/** Whether a literal address, those that hold an IPv4 address included, is one that no other host may redirect to. */
 export function isForbiddenAddress(address: string): boolean {
   const family = isIP(address);
-  return family !== 0 && private_.check(address, family === 6 ? "ipv6" : "ipv4");
+  return family !== 0 && forbidden.check(address, family === 6 ? "ipv6" : "ipv4");
 }
 
 /** A redirect's target, or why it is not followed; the reason holds no part of the attacker's URL. */
@@ -67,8 +94,8 @@ export function guardedLookup(upstream: URL): LookupFunction | undefined {
   return (hostname, options, callback) => {
     lookup(hostname, options, (error, address: string | LookupAddress[], family) => {
       const found = typeof address === "string" ? [address] : (address ?? []).map((one) => one.address);
-      const forbidden = error === null && found.some(isForbiddenAddress);
-      callback(forbidden ? new ForbiddenAddressError() : error, address, family);
+      const refused = error === null && found.some(isForbiddenAddress);
+      callback(refused ? new ForbiddenAddressError() : error, address, family);
     });
   };
 }

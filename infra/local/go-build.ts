@@ -7,7 +7,6 @@ import type { GoCommand } from "./preflight.ts";
 import { runCommand } from "./run-command.ts";
 import type { Workplace } from "./workplace.ts";
 
-const publicDatabase = PUBLIC_DATABASE_KEY.split("+", 1)[0];
 const DOWNLOAD_TIMEOUT = 1_200_000;
 const BUILD_TIMEOUT = 1_200_000;
 
@@ -16,6 +15,8 @@ export interface GoBuild {
   /** The mirror: the only place that modules may come from. */
   readonly goproxy: string;
   readonly go: GoCommand;
+  /** The verifier key of the checksum database that go asks through the mirror. */
+  readonly sumdbKey: string;
 }
 
 /**
@@ -24,7 +25,7 @@ export interface GoBuild {
  * @throws MirrorError transient with go's last lines.
  */
 export async function buildAgainstMirror(
-  { goMod, goproxy, go }: GoBuild,
+  { goMod, goproxy, go, sumdbKey }: GoBuild,
   place: Workplace,
   signal: AbortSignal,
 ): Promise<void> {
@@ -35,7 +36,7 @@ export async function buildAgainstMirror(
   await copyFile(goMod, copy);
   const goSum = join(folder, "go.sum");
   if (existsSync(goSum)) await copyFile(goSum, join(place.go, "go.sum"));
-  const env = goEnvironment(goproxy, go, place);
+  const env = goEnvironment(goproxy, go, sumdbKey, place);
   const run = (name: string, args: readonly string[], timeout: number) =>
     runCommand(name, "go", args, { cwd: folder, env, log: place.log, timeout, signal });
   await run("go mod download all", ["mod", "download", `-modfile=${copy}`, "all"], DOWNLOAD_TIMEOUT);
@@ -56,15 +57,21 @@ export async function buildName(
   return hash.digest("hex");
 }
 
-/** None of the user's own settings of modules; only the build cache is theirs, for speed. */
-function goEnvironment(goproxy: string, go: GoCommand, place: Workplace): NodeJS.ProcessEnv {
-  const foreign = /^GO(ENV|FLAGS|PROXY|SUMDB|NOSUMDB|NOPROXY|PRIVATE|INSECURE|WORK|PATH|MODCACHE|VCS|AUTH)$/;
+/** None of the user's own settings of go, by whatever name; only where it lies and the build cache are theirs. */
+function goEnvironment(
+  goproxy: string,
+  go: GoCommand,
+  sumdbKey: string,
+  place: Workplace,
+): NodeJS.ProcessEnv {
+  const foreign = /^GO(?!(ROOT|TMPDIR)$)[A-Z0-9]*$/;
   const own = Object.entries(process.env).filter(([name]) => !foreign.test(name));
   return {
     ...Object.fromEntries(own),
     GOENV: "off",
     GOPROXY: goproxy,
-    GOSUMDB: publicDatabase,
+    // As a user has it: the public one by its name, which go knows the key of.
+    GOSUMDB: sumdbKey === PUBLIC_DATABASE_KEY ? sumdbKey.split("+", 1)[0] : sumdbKey,
     GOTOOLCHAIN: "local",
     GOVCS: "*:off",
     GOWORK: "off",

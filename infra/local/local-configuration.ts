@@ -19,20 +19,21 @@ export interface LocalUpstream {
   readonly url: string;
   /** The checksum database, where it is not the public one. */
   readonly sumdbKey?: string;
+  /** Its own address, where the upstream does not serve it. */
+  readonly sumdbUrl?: string;
 }
 
 /**
  * Refuses an upstream whose URL holds a secret: the deployed functions' environment would hold it in the clear.
  * @throws MirrorError misuse.
  */
-export function withoutSecrets(url: string): string {
+export function withoutSecrets(url: string, flag = "--upstream"): string {
   const { username, password, search } = new URL(url);
   if (username === "" && password === "" && search === "") return url;
-  const remedy =
-    "name one without with --upstream URL, or run `npm start -- --embedded`, which keeps it in memory";
+  const remedy = "name one without, or run `npm start -- --embedded`, which keeps it in memory";
   throw misuse(
-    "--upstream",
-    `--upstream: ${redactUrl(url)} comes with a user name, password or query, which deployed functions would show: ${remedy}`,
+    flag,
+    `${flag}: ${redactUrl(url)} comes with a user name, password or query, which deployed functions would show: ${remedy}`,
   );
 }
 

@@ -1,8 +1,7 @@
-import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
+import { goEnv } from "../../adapters/local/go-env.ts";
 import { misuse } from "../../mirror/errors.ts";
 
 const NODE_MAJOR = 24;
@@ -10,7 +9,6 @@ const NODE_MAJOR = 24;
 const OLDEST_GO_MINOR = 21;
 /** The emulator, the mirrored sample and its module cache take about 1 GB. */
 const FREE_DISK = 2_000_000_000;
-const GO_TIMEOUT = 30_000;
 
 /** What the go command says of itself. */
 export interface GoCommand {
@@ -47,18 +45,12 @@ export async function checkMachine(checkout: string, environment: NodeJS.Process
 
 async function findGo(environment: NodeJS.ProcessEnv): Promise<GoCommand> {
   const install = "install Go (macOS: brew install go; Debian, Ubuntu: apt-get install golang-go)";
-  let printed: string;
-  try {
-    const args = ["env", "-json", "GOVERSION", "GOPROXY", "GOCACHE"];
-    printed = (await promisify(execFile)("go", args, { env: environment, timeout: GO_TIMEOUT })).stdout;
-  } catch (cause) {
-    throw misuse("go", `go: does not run; Go 1.${OLDEST_GO_MINOR} or newer is needed: ${install}`, cause);
-  }
-  const values = JSON.parse(printed) as Record<string, string>;
-  const version = values.GOVERSION ?? "";
+  const needed = `Go 1.${OLDEST_GO_MINOR} or newer is needed`;
+  const values = await goEnv(["GOVERSION", "GOPROXY", "GOCACHE"], environment, `${needed}: ${install}`);
+  const version = values.GOVERSION;
   const [, minor] = /go1\.(\d+)/.exec(version) ?? [];
   if (minor === undefined || Number(minor) < OLDEST_GO_MINOR) {
-    throw misuse("go", `go: this is ${version}, Go 1.${OLDEST_GO_MINOR} or newer is needed: ${install}`);
+    throw misuse("go", `go: this is ${version}, ${needed}: ${install}`);
   }
-  return { version, goproxy: values.GOPROXY ?? "", buildCache: values.GOCACHE ?? "" };
+  return { version, goproxy: values.GOPROXY, buildCache: values.GOCACHE };
 }

@@ -8,7 +8,7 @@ import type { BringUp, Running } from "./bring-up.ts";
 import { deployedMirror, followRequest, type RequestProgress } from "./deployed-mirror.ts";
 import { findEndpoint } from "./endpoint.ts";
 import { choosePort } from "./free-port.ts";
-import { withoutSecrets } from "./local-configuration.ts";
+import { type LocalUpstream, withoutSecrets } from "./local-configuration.ts";
 import { emulatorFolder, ensureMiniStack, startMiniStack } from "./ministack.ts";
 import { deployStacks, prepareStacks, wereDeployed } from "./stacks.ts";
 import { moveState, portOfState } from "./state-port.ts";
@@ -25,7 +25,7 @@ export async function startDeployed(bringUp: BringUp): Promise<Running> {
   const upstream = withoutSecrets(
     chooseUpstream(bringUp, found.kind === "given" ? found.url : `127.0.0.1:${port}`),
   );
-  const stacks = await prepareStacks(place, { url: upstream }, signal);
+  const stacks = await prepareStacks(place, { url: upstream, ...databaseOf(bringUp) }, signal);
   // Beside the emulator's installation, which waits for the network.
   if (!(await wereDeployed(place, stacks))) void stacks.synthesise();
   const { endpoint, ended } =
@@ -53,6 +53,12 @@ function chooseUpstream({ options, go }: BringUp, mirror: string): string {
   parseUpstreamUrl(options.upstream, "--upstream");
   refuseSelf(options.upstream, mirror);
   return options.upstream;
+}
+
+function databaseOf({ options: { sumdb } }: BringUp): Omit<LocalUpstream, "url"> {
+  if (sumdb === undefined) return {};
+  if (sumdb.url === undefined) return { sumdbKey: sumdb.key };
+  return { sumdbKey: sumdb.key, sumdbUrl: withoutSecrets(sumdb.url, "--sumdb") };
 }
 
 function given({ steps }: BringUp, url: string): { endpoint: string; ended: Promise<void> } {

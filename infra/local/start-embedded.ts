@@ -1,17 +1,16 @@
-import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MirrorError, misuse } from "../../mirror/errors.ts";
 import type { BringUp, Running } from "./bring-up.ts";
 import { choosePort } from "./free-port.ts";
+import { spawnGuarded } from "./guarded-child.ts";
 import { checkout } from "./workplace.ts";
 
 /** That of `modferry serve`. */
 const USUAL_PORT = 3000;
 const SERVE_TIMEOUT = 30_000;
-/** `modferry serve` lets open replies go on for 5 s. */
-const STOP_TIMEOUT = 8_000;
 
 const cli = join(checkout, "cli", "modferry.ts");
 
@@ -29,15 +28,15 @@ export async function startEmbedded(bringUp: BringUp): Promise<Running> {
 async function sync({ options, place, goMod, signal, steps }: BringUp): Promise<boolean> {
   // Without --upstream the command asks `go env` itself: a password in GOPROXY shows in no process list.
   const upstream = options.upstream === undefined ? [] : ["--upstream", options.upstream];
-  const child = spawn(process.execPath, [cli, "sync", goMod, "--mirror", place.mirror, ...upstream], {
-    stdio: ["ignore", "inherit", "inherit"],
-    detached: true,
-  });
-  const end = () => void child.kill("SIGTERM");
+  // A database's address may hold a password, and has no other way to the command.
+  const { key, url } = options.sumdb ?? {};
+  const sumdb = key === undefined ? [] : ["--sumdb", url === undefined ? key : `${key} ${url}`];
+  const args = ["sync", goMod, "--mirror", place.mirror, ...upstream, ...sumdb];
+  signal.throwIfAborted();
+  const child = spawnGuarded(cli, args, "inherit");
+  const end = () => void child.stop();
   signal.addEventListener("abort", end, { once: true });
-  const status = await new Promise<number | null>((resolve) => {
-    child.once("error", () => resolve(null)).once("exit", resolve);
-  });
+  const status = await child.ended;
   signal.removeEventListener("abort", end);
   signal.throwIfAborted();
   if (status === 0) {
@@ -58,26 +57,16 @@ async function serve(
   { place, signal, atEnd }: BringUp,
   port: number,
 ): Promise<{ goproxy: string; ended: Promise<void> }> {
-  const child = spawn(
-    process.execPath,
-    [cli, "serve", "--mirror", place.mirror, "--listen", `127.0.0.1:${port}`],
-    { stdio: ["ignore", "pipe", "inherit"], detached: true },
-  );
-  const ended = new Promise<void>((resolve) => {
-    child.once("error", () => resolve()).once("exit", () => resolve());
-  });
-  atEnd(async () => {
-    child.kill("SIGTERM");
-    const inTime = await Promise.race([ended.then(() => true), sleep(STOP_TIMEOUT, false, { ref: false })]);
-    if (!inTime) child.kill("SIGKILL");
-  });
+  const args = ["serve", "--mirror", place.mirror, "--listen", `127.0.0.1:${port}`];
+  const { stdout = Readable.from([]), ended, stop } = spawnGuarded(cli, args, "pipe");
+  atEnd(stop);
   const line = await Promise.race([
-    new Promise<string>((resolve) => createInterface({ input: child.stdout }).once("line", resolve)),
+    new Promise<string>((resolve) => createInterface({ input: stdout }).once("line", resolve)),
     ended.then(() => ""),
     sleep(SERVE_TIMEOUT, "", { ref: false }),
   ]);
   signal.throwIfAborted();
   const goproxy = /^export GOPROXY=(\S+)$/.exec(line)?.[1];
-  if (goproxy !== undefined) return { goproxy, ended };
+  if (goproxy !== undefined) return { goproxy, ended: ended.then(() => undefined) };
   throw new MirrorError("transient", "serve", "modferry serve: did not come up; see above");
 }

@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { misuse } from "../../mirror/errors.ts";
 
@@ -13,7 +14,7 @@ export function lockWorkplace(file: string): { release(): void } {
   } catch (cause) {
     lock.close();
     const remedy = "stop it with Ctrl-C, or use its GOPROXY";
-    throw misuse("npm start", `npm start: another one is running in this checkout: ${remedy}`, cause);
+    throw misuse("npm start", `npm start: another one is running in ${dirname(file)}: ${remedy}`, cause);
   }
   return { release: () => lock.close() };
 }

@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { parseSumdb, type SumdbOption } from "../../adapters/upstream/sumdb-option.ts";
 import { misuse } from "../../mirror/errors.ts";
 
 export interface StartOptions {
@@ -11,9 +12,14 @@ export interface StartOptions {
   /** The port that was asked for; undefined for the usual one, or any where that is taken. */
   readonly port: number | undefined;
   readonly upstream: string | undefined;
+  /** undefined for the public checksum database. */
+  readonly sumdb: SumdbOption | undefined;
+  /** Where the mirror and all that its bring-up writes lies; undefined for .modferry/start of the checkout. */
+  readonly folder: string | undefined;
 }
 
-export const USAGE = `usage: npm start -- [path/to/go.mod] [--embedded] [--port PORT] [--upstream URL] [--once]
+export const USAGE = `usage: npm start -- [path/to/go.mod] [--embedded] [--port PORT] [--upstream URL]
+                   [--sumdb "VKEY [URL]"] [--folder FOLDER] [--once]
 
   Brings up a mirror on this machine, mirrors what the project needs (without one: a sample of about 60 modules),
   builds it with the go command against the mirror alone, and stays up until Ctrl-C.
@@ -21,12 +27,17 @@ export const USAGE = `usage: npm start -- [path/to/go.mod] [--embedded] [--port 
   --embedded      no AWS endpoint: a folder mirror and \`modferry serve\`
   --port PORT     where to listen (default 4566, embedded 3000; another where that is taken)
   --upstream URL  fetch from there (default: the first http(s) URL of \`go env GOPROXY\`)
+  --sumdb "VKEY [URL]"
+                  the upstream's checksum database, as GOSUMDB has it (default: the public one)
+  --folder FOLDER keep the mirror there (default: .modferry/start of the checkout)
   --once          do all that, then stop`;
 
 const FLAGS = {
   embedded: { type: "boolean" },
+  folder: { type: "string" },
   once: { type: "boolean" },
   port: { type: "string" },
+  sumdb: { type: "string" },
   upstream: { type: "string" },
 } as const;
 
@@ -44,6 +55,8 @@ export function parseStartOptions(args: readonly string[]): StartOptions {
     once: values.once ?? false,
     port: values.port === undefined ? undefined : parsePort(values.port),
     upstream: values.upstream,
+    sumdb: values.sumdb === undefined ? undefined : parseSumdb(values.sumdb),
+    folder: values.folder === undefined ? undefined : parseFolder(values.folder),
   };
 }
 
@@ -56,6 +69,12 @@ function readFlags(args: readonly string[]) {
     const known = Object.keys(FLAGS).map((flag) => `--${flag}`);
     throw misuse("flags", `${problem}; \`npm start --\` takes a go.mod, ${known.join(", ")}`, cause);
   }
+}
+
+function parseFolder(text: string): string {
+  if (text === "" || text.includes("\0"))
+    throw misuse("--folder", "--folder: not a folder's name; give a path");
+  return text;
 }
 
 function parsePort(text: string): number {

@@ -5,6 +5,7 @@ import { join, relative, resolve } from "node:path";
 import { readWishes } from "../../adapters/local/read-wishes.ts";
 import { asMirrorError } from "../../mirror/errors.ts";
 import { oneLine } from "../../mirror/missing-table.ts";
+import { PUBLIC_DATABASE_KEY } from "../../sumdb/known-databases.ts";
 import type { BringUp, Running } from "./bring-up.ts";
 import { buildAgainstMirror, buildName } from "./go-build.ts";
 import { checkMachine } from "./preflight.ts";
@@ -34,7 +35,7 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<nu
   let steps: Steps | undefined;
   try {
     const options = parseStartOptions(args);
-    const place = workplaceIn(join(checkout, ".modferry", "start"));
+    const place = workplaceIn(resolve(options.folder ?? join(checkout, ".modferry", "start")));
     const go = await checkMachine(checkout, env);
     const goMod = options.goMod ?? relative(process.cwd(), sample);
     const request = await readWishes([goMod], "tidy", async () => "");
@@ -76,7 +77,10 @@ async function run(bringUp: BringUp): Promise<number> {
 }
 
 /** A project that does not build says so and leaves the mirror up: the fault may be its own. */
-async function build({ steps, goMod, go, place, signal }: BringUp, mirror: Running): Promise<boolean> {
+async function build(
+  { options, steps, goMod, go, place, signal }: BringUp,
+  mirror: Running,
+): Promise<boolean> {
   const { goproxy, identity } = mirror;
   const name = identity === undefined ? undefined : await buildName({ goMod, go }, identity);
   if (name !== undefined && name === (await readFile(place.built, "utf8").catch(() => ""))) {
@@ -86,7 +90,8 @@ async function build({ steps, goMod, go, place, signal }: BringUp, mirror: Runni
   try {
     await steps.run("build", async (step) => {
       step.show("go mod download all, go build ./... against the mirror alone");
-      await buildAgainstMirror({ goMod, goproxy, go }, place, signal);
+      const sumdbKey = options.sumdb?.key ?? PUBLIC_DATABASE_KEY;
+      await buildAgainstMirror({ goMod, goproxy, go, sumdbKey }, place, signal);
     });
     if (name !== undefined) await writeFile(place.built, name);
     return true;

@@ -4,9 +4,9 @@ import { S3Tree } from "../../adapters/aws/s3-tree.ts";
 import { moduleVersion } from "../../gomod/version.ts";
 import { type Spool, sha256Of } from "../../mirror/body.ts";
 import { MirrorError } from "../../mirror/errors.ts";
-import { infoKey, listKey, zipKey } from "../../mirror/tree-keys.ts";
+import { infoKey, listKey, supportedKey, zipKey } from "../../mirror/tree-keys.ts";
 import { rejectionOf } from "../contract/rejection.ts";
-import { type FaultyAws, faultyAws, s3Error } from "./loopback-server.ts";
+import { type Answer, type FaultyAws, faultyAws, s3Error } from "./loopback-server.ts";
 
 const version = moduleVersion("example.com/a", "v1.0.0");
 const incompatible = moduleVersion("github.com/Azure/sdk", "v68.0.0+incompatible");
@@ -147,6 +147,53 @@ test("keys follows every page of the listing", async () => {
   ]);
 });
 
+/** A bucket with one object that a writer replaces after every request, as S3 answers If-Match and Range. */
+function moving(length: number, seen: string[]): Answer {
+  return ({ headers }, reply, call) => {
+    const etag = `"${call}"`;
+    seen.push(String(headers.range));
+    if (headers["if-match"] !== undefined && headers["if-match"] !== etag) {
+      s3Error(reply, 412, "PreconditionFailed");
+      return;
+    }
+    const whole = Buffer.alloc(length, `${call}`);
+    const [, end] = /^bytes=0-(\d+)$/.exec(headers.range ?? "") ?? [];
+    const part = end === undefined ? whole : whole.subarray(0, Number(end) + 1);
+    const range = end === undefined ? {} : { "content-range": `bytes 0-${part.length - 1}/${length}` };
+    reply.writeHead(end === undefined ? 200 : 206, { "content-length": part.length, etag, ...range });
+    reply.end(part);
+  };
+}
+
+test("a list that is replaced between open and read is read whole as it was opened, by one request", async () => {
+  const seen: string[] = [];
+  await using aws = await faultyAws(moving(5000, seen));
+  const opened = await treeOn(aws).open(listKey(version.path));
+  expect([opened?.size, opened?.etag]).toEqual([5000, "0"]);
+  expect(Buffer.from((await opened?.read(0, 5000)) ?? []).equals(Buffer.alloc(5000, "0"))).toBe(true);
+  const streamed: Uint8Array[] = [];
+  for await (const chunk of opened?.stream({ start: 4990, end: 4999 }) ?? []) streamed.push(chunk);
+  expect(Buffer.concat(streamed).toString()).toBe("0000000000");
+  expect(seen).toEqual(["undefined"]);
+});
+
+test.each([
+  ["a zip is opened by one byte", zipKey(version), 5000, "bytes=0-0"],
+  [
+    "a list too long to be sent inline is opened without its body",
+    listKey(version.path),
+    1 << 21,
+    "undefined",
+  ],
+])("%s, and a part of another object is transient, never mixed in", async (_what, key, size, range) => {
+  const seen: string[] = [];
+  await using aws = await faultyAws(moving(size, seen));
+  const opened = await treeOn(aws).open(key);
+  expect([opened?.size, opened?.etag, seen]).toEqual([size, "0", [range]]);
+  const error = await rejectionOf(Promise.resolve(opened?.read(0, 100)));
+  expect(error.class).toBe("transient");
+});
+
 test("an object above the limit is refused by its length, before its body", async () => {
   await using aws = await faultyAws((_request, reply) => {
     reply.writeHead(200, { "content-length": 1 << 30, etag: '"e"' });
@@ -171,10 +218,12 @@ test("objects carry the type and age that the endpoint promises", async () => {
   await tree.create(zipKey(version), body, sha256Of(body));
   await tree.replace(listKey(version.path), body, undefined);
   await tree.replace(listKey(version.path), body, "etag");
+  await tree.create(supportedKey("sum.example.com"), body, sha256Of(body));
   expect(seen).toEqual([
     ["application/zip", "public, max-age=31536000, immutable", "*", undefined],
     ["text/plain; charset=utf-8", "public, max-age=60", "*", undefined],
     ["text/plain; charset=utf-8", "public, max-age=60", undefined, '"etag"'],
+    ["text/plain; charset=utf-8", "public, max-age=31536000, immutable", "*", undefined],
   ]);
 });
 

@@ -1,4 +1,5 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type MirrorWorld, mirrorWorld } from "../e2e/mirror-world.ts";
@@ -49,6 +50,50 @@ describeWithGo("modferry hash and closure", () => {
       expect(run.code).toBe(1);
       expect(run.stdout).toMatch(/^h1:[A-Za-z0-9+/]{43}= {2}.*go\.mod\n$/);
       expect(run.stderr.trimEnd().split("\n")).toEqual([expect.stringMatching(/^modferry: .*bad\.zip: /)]);
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "hash shows a name that a terminal would obey as a JSON string, and others as they are",
+    async () => {
+      const dir = await world.folder();
+      const text = await readFile(join(projectDir("shouting"), "go.mod"));
+      const names = [
+        "a\u001b]0;x\u0007.mod",
+        "b\u009b31m.mod",
+        "c\u202emod.mod",
+        "d\nh1:x.mod",
+        "é plain.mod",
+      ];
+      for (const name of names) await writeFile(join(dir, name), text);
+      const run = await modferry(["hash", ...names], { cwd: dir });
+      expect([run.code, run.stderr]).toEqual([0, ""]);
+      const shown = run.stdout
+        .trimEnd()
+        .split("\n")
+        .map((line) => line.replace(/^h1:\S{43}= {2}/, ""));
+      expect(run.stdout).not.toMatch(/[^\P{Cc}\n]|\p{Cf}/u);
+      expect(shown.slice(0, 4).map((name) => JSON.parse(name))).toEqual(names.slice(0, 4));
+      expect(shown[4]).toBe(names[4]);
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "hash reads no more of a go.mod than one may have, and hashes the largest that may be",
+    async () => {
+      const dir = await world.folder();
+      const most = 16 * 1024 * 1024; // golang.org/x/mod/zip, MaxGoMod
+      await writeFile(join(dir, "largest.mod"), Buffer.alloc(most, "\n"));
+      await writeFile(join(dir, "huge.mod"), "");
+      await truncate(join(dir, "huge.mod"), 2 ** 40);
+      const run = await modferry(["hash", "huge.mod", "largest.mod"], { cwd: dir });
+      expect(run.stderr).toMatch(/^modferry: huge\.mod: more than 16777216 bytes/);
+      const digest = createHash("sha256").update(Buffer.alloc(most, "\n")).digest("hex");
+      // golang.org/x/mod/sumdb/dirhash, Hash1: the line that sha256sum prints, hashed once more.
+      const h1 = createHash("sha256").update(`${digest}  go.mod\n`).digest("base64");
+      expect([run.code, run.stdout]).toEqual([1, `h1:${h1}  largest.mod\n`]);
     },
     TIMEOUT,
   );

@@ -5,16 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openFolderMirror } from "../../adapters/local/folder-mirror.ts";
-import { type CommandOptions, ended, modferry, serveMirror, spawnModferry } from "../e2e/modferry-command.ts";
+import { type CommandOptions, modferry } from "../e2e/modferry-command.ts";
+import { misuseOf, NOWHERE } from "./misused.ts";
 
 const VKEY = "sumdb.example.test+10968c75+AZBv9m6MKyyc9YuOdh2zQI9j0V6EAqgb36PAYuNV1HCX";
-const PASSWORD = "s3cretpassword";
-/** Nothing listens there: whatever is asked of it before the mistake is found would take many seconds. */
-const NOWHERE = ["--upstream", "http://127.0.0.1:1"];
 const TIMEOUT = 120_000;
-/** Far below any time-out of the upstream adapter, far above what a loaded machine needs, in ms. */
-const PROMPT = 10_000;
-
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "modferry-misuse-"));
@@ -29,15 +24,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** One line on stderr, exit 2, nothing on stdout. @returns the line. */
-async function misused(args: readonly string[], options: CommandOptions = {}): Promise<string> {
-  const run = await modferry(args, { cwd: folder, ...options });
-  expect(run.stdout).toBe("");
-  expect(run.code, run.stderr).toBe(2);
-  expect(run.stderr.trimEnd().split("\n")).toHaveLength(1);
-  expect(run.stderr).toMatch(/^modferry: /);
-  return run.stderr.trimEnd().slice("modferry: ".length);
-}
+const misused = (args: readonly string[], options: CommandOptions = {}) =>
+  misuseOf(args, { cwd: folder, ...options });
 
 describe("a mistake on the command line is one line that names it and what would be right, and exit 2", () => {
   const WISH = "example.com/a@v1.0.0";
@@ -205,6 +193,39 @@ describe("a mistake on the command line is one line that names it and what would
   );
 
   test(
+    "a folder whose go.mod wants a newer go takes nothing from `go env`, which downloads none to answer",
+    async () => {
+      await mkdir(join(folder, "newer"), { recursive: true });
+      await writeFile(join(folder, "newer/go.mod"), "module example.com/m\n\ngo 1.999\n");
+      const env = { GOPROXY: "", GOENV: join(folder, "newer/env"), GOTOOLCHAIN: "auto" };
+      await writeFile(join(folder, "newer/env"), "GOPROXY=off\n");
+      const line = await misused(["sync", WISH], { cwd: join(folder, "newer"), env });
+      expect(line).toMatch(/^--upstream: GOPROXY of `go env` names no http\(s\) URL/);
+    },
+    TIMEOUT,
+  );
+
+  test.each<[string, string | undefined, RegExp]>([
+    ["is not there", undefined, /there is no go command on PATH; give --upstream URL/],
+    [
+      "fails",
+      "echo 'go: downloading go1.999' >&2; echo 'go: it broke\u001b' >&2; echo 'see help' >&2; exit 1",
+      /`go env` fails: it broke ; give --upstream URL/,
+    ],
+  ])(
+    "a go command that %s is named, in its own words",
+    async (what, script, expected) => {
+      const path = join(folder, `path-${what.replaceAll(" ", "-")}`);
+      await mkdir(path, { recursive: true });
+      if (script !== undefined) await writeFile(join(path, "go"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+      const line = await misused(["sync", WISH], { env: { PATH: path, GOPROXY: "" } });
+      expect(line).toMatch(/^--upstream: not given, and GOPROXY is not to be had: go: /);
+      expect(line).toMatch(expected);
+    },
+    TIMEOUT,
+  );
+
+  test(
     "a port that is taken is named",
     async () => {
       const server = createServer();
@@ -228,131 +249,6 @@ describe("a mistake on the command line is one line that names it and what would
         expect([run.code, run.stderr]).toEqual([0, ""]);
         expect(run.stdout).toContain("usage: modferry VERB");
       }
-    },
-    TIMEOUT,
-  );
-});
-
-describe("an upstream that is the mirror itself", () => {
-  test(
-    "is refused as its folder, by whatever path, and as `modferry serve` of it, given or from GOPROXY",
-    async () => {
-      const mirror = join(folder, "self");
-      await (await openFolderMirror(mirror, { mode: "write" })).close();
-      const served = await serveMirror(mirror);
-      try {
-        for (const args of [
-          ["--upstream", `file://${mirror}/tree`, "--mirror", mirror],
-          ["--upstream", `file://${mirror}/tree`, "--mirror", "self"],
-          ["--upstream", served.url, "--mirror", "self"],
-          ["--upstream", served.url.replace("127.0.0.1", "localhost"), "--mirror", "self"],
-        ])
-          expect(await misused(["sync", "example.com/a@v1.0.0", ...args])).toMatch(/^--upstream: .*mirror/);
-        const env = { GOPROXY: `${served.url},direct` };
-        const line = await misused(["sync", "example.com/a@v1.0.0", "--mirror", "self"], { env });
-        expect(line).toMatch(/^--upstream: .*mirror.*; name another one with --upstream URL/);
-      } finally {
-        await served.stop();
-      }
-    },
-    TIMEOUT,
-  );
-});
-
-describe("a password", () => {
-  test.each<[string, string[], CommandOptions]>([
-    ["in an upstream that refuses", ["sync", "example.com/a@v1.0.0", "--upstream", "URL"], {}],
-    ["in an upstream, with NDJSON", ["sync", "example.com/a@v1.0.0", "--json", "--upstream", "URL"], {}],
-    ["in GOPROXY", ["sync", "example.com/a@v1.0.0"], { env: { GOPROXY: "URL" } }],
-    [
-      "in an upstream over plain http",
-      ["sync", "example.com/a@v1.0.0", "--upstream", `http://u:${PASSWORD}@192.0.2.1/`],
-      {},
-    ],
-    [
-      "in an upstream of no known kind",
-      ["sync", "example.com/a@v1.0.0", "--upstream", `ftp://u:${PASSWORD}@h/`],
-      {},
-    ],
-    [
-      "in an upstream that does not parse",
-      ["sync", "example.com/a@v1.0.0", "--upstream", `http://u:${PASSWORD}@h:port/`],
-      {},
-    ],
-    ["in a mirror's address", ["sync", "example.com/a@v1.0.0", "--mirror", `https://u:${PASSWORD}@h/`], {}],
-    [
-      "in a database's address",
-      ["sync", "example.com/a@v1.0.0", "--sumdb", `${VKEY} ftp://u:${PASSWORD}@h/`],
-      {},
-    ],
-    ["in a URL given as wish", ["sync", `https://u:${PASSWORD}@h/x`], {}],
-    ["in a URL given as wish of closure", ["closure", `https://u:${PASSWORD}@h/go.mod`], {}],
-  ])(
-    "%s is in no output",
-    async (_what, args, options) => {
-      // An upstream that wants other credentials, and says what it was sent.
-      const server = createServer((request, response) => {
-        const sent = Buffer.from(String(request.headers.authorization).replace(/^Basic /, ""), "base64");
-        response.writeHead(401, { "content-type": "text/plain" }).end(`denied: ${sent}\n`);
-      });
-      await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-      const url = `http://user:${PASSWORD}@127.0.0.1:${(server.address() as AddressInfo).port}/`;
-      const env = Object.fromEntries(Object.entries(options.env ?? {}).map(([name]) => [name, url]));
-      const here = await mkdtemp(join(folder, "secret-"));
-      const run = await modferry(
-        args.map((arg) => (arg === "URL" ? url : arg)),
-        { cwd: here, env },
-      );
-      expect([1, 2]).toContain(run.code);
-      expect(run.stderr + run.stdout).not.toBe("");
-      expect(run.stderr + run.stdout).not.toContain(PASSWORD);
-      expect(run.stderr + run.stdout).not.toContain(Buffer.from(`user:${PASSWORD}`).toString("base64"));
-      server.close();
-    },
-    TIMEOUT,
-  );
-});
-
-describe("a second writer", () => {
-  test(
-    "gets one line that names the holder, and exit 2, at once",
-    async () => {
-      const mirror = join(folder, "locked");
-      const holder = await openFolderMirror(mirror, { mode: "write" });
-      const line = await misused(["sync", "example.com/a@v1.0.0", ...NOWHERE, "--mirror", "locked"]);
-      await holder.close();
-      expect(line).toMatch(
-        new RegExp(`^locked is being written by pid ${process.pid} on .*; wait for it or stop it`),
-      );
-    },
-    TIMEOUT,
-  );
-});
-
-describe("a signal", () => {
-  test.each<[NodeJS.Signals, number]>([
-    ["SIGINT", 130],
-    ["SIGTERM", 143],
-  ])(
-    "%s ends a sync whose upstream hangs at once, with %i and a line",
-    async (signal, status) => {
-      const asked = Promise.withResolvers<void>();
-      const hanging = createServer(() => asked.resolve());
-      await new Promise<void>((listening) => hanging.listen(0, "127.0.0.1", listening));
-      const upstream = `http://127.0.0.1:${(hanging.address() as AddressInfo).port}`;
-      const args = ["sync", "example.com/a@v1.0.0", "--mirror", `stopped-${signal}`, "--upstream", upstream];
-      const child = spawnModferry(args, { cwd: folder });
-      const run = ended(child);
-      await asked.promise;
-      const at = performance.now();
-      child.kill(signal);
-      const { code, stderr } = await run;
-      expect(performance.now() - at).toBeLessThan(PROMPT);
-      expect([code, stderr]).toEqual([status, `modferry: stopped by ${signal}; run it again to go on\n`]);
-      // The lock went with the process.
-      await (await openFolderMirror(join(folder, `stopped-${signal}`), { mode: "write" })).close();
-      hanging.close();
-      hanging.closeAllConnections();
     },
     TIMEOUT,
   );

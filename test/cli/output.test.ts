@@ -1,15 +1,13 @@
-import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type MirrorWorld, mirrorWorld } from "../e2e/mirror-world.ts";
-import { commandEnvironment, modferry } from "../e2e/modferry-command.ts";
+import { modferry } from "../e2e/modferry-command.ts";
 import { describeWithGo } from "../go-command.ts";
 import { projectDir } from "../upstream/sample-projects.ts";
+import { onTerminal, testOnTerminal } from "./terminal.ts";
 
 const TIMEOUT = 120_000;
-/** util-linux: runs a command on a terminal of its own. */
-const SCRIPT = "/usr/bin/script";
 
 describeWithGo("what a sync prints", () => {
   let world: MirrorWorld;
@@ -37,6 +35,26 @@ describeWithGo("what a sync prints", () => {
       expect(events.filter(({ event }) => event === "missing")).toEqual([
         expect.objectContaining({ subject: "example.com/none@v1.0.0", state: "GONE" }),
       ]);
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "with --json: what a terminal would obey is escaped, and read back as it was",
+    async () => {
+      const { url, vkey } = world.upstream;
+      const evil = "odd\u009b31m\u202e\u2066\u200b\u{e0001}";
+      const mirror = join(await world.folder(), "mirror");
+      const args = ["sync", "github.com/BurntSushi/toml@v1.3.2", "--mirror", mirror, "--upstream", url];
+      expect((await modferry([...args, "--sumdb", vkey])).code).toBe(0);
+      await writeFile(join(mirror, "tree", evil), "");
+      const run = await modferry(["verify", "--mirror", mirror, "--sumdb", vkey, "--json"]);
+      expect(run.stdout).not.toMatch(/[^\P{Cc}\n]|\p{Cf}/u);
+      const found = run.stdout
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line) as { subject?: string });
+      expect(found.filter(({ subject }) => subject?.includes(evil))).toHaveLength(1);
     },
     TIMEOUT,
   );
@@ -70,7 +88,7 @@ describeWithGo("what a sync prints", () => {
     TIMEOUT,
   );
 
-  test.skipIf(!existsSync(SCRIPT))(
+  testOnTerminal(
     "on a terminal: one line that is rewritten, with counts, bytes and the time left",
     async () => {
       const { url, vkey } = world.upstream;
@@ -94,18 +112,3 @@ describeWithGo("what a sync prints", () => {
     TIMEOUT,
   );
 });
-
-function onTerminal(command: string): Promise<{ code: number | null; text: string }> {
-  return new Promise((done, reject) => {
-    const child = spawn(SCRIPT, ["-qec", `stty cols 100; ${command}`, "/dev/null"], {
-      env: { ...commandEnvironment(), TERM: "xterm" },
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    let text = "";
-    child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-      text += chunk;
-    });
-    child.once("error", reject);
-    child.once("close", (code) => done({ code, text }));
-  });
-}

@@ -1,7 +1,9 @@
 // Run by kill.test.ts: `kill-child.ts STORE MOMENT N ARGS…` runs `modferry ARGS` in this process, which sends itself
-// SIGKILL right before or right after its Nth durable write of the tree, or of the ledger. With N = 0 it counts them.
+// SIGKILL right before or right after its Nth durable write of the tree, the vault or the ledger. With N = 0 it counts
+// them.
 import { writeFileSync } from "node:fs";
 import { FolderTree } from "../../adapters/local/folder-tree.ts";
+import { FolderVault } from "../../adapters/local/folder-vault.ts";
 import { SqliteLedger } from "../../adapters/local/sqlite-ledger.ts";
 
 const [store = "", moment = "", nth = "", countFile = "", ...args] = process.argv.slice(2);
@@ -27,6 +29,7 @@ function wrap(prototype: object, names: readonly string[]): void {
 }
 
 if (store === "tree") wrap(FolderTree.prototype, ["create", "replace"]);
+else if (store === "vault") wrap(FolderVault.prototype, ["put"]);
 else {
   const changing = ["write", "writeRequest", "openOrders", "closeOrder", "addHead", "takeLease"];
   wrap(SqliteLedger.prototype, [...changing, "releaseLease"]);

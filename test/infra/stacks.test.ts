@@ -1,12 +1,14 @@
 import { App } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
 import { beforeAll, describe, expect, test } from "vitest";
+import { SPOOL_BYTES } from "../../functions/spool-budget.ts";
 import { defineMirror } from "../../infra/configuration.ts";
 import { addMirror } from "../../infra/mirror-app.ts";
 
 interface Resource {
   readonly Type: string;
   readonly Properties?: Record<string, unknown>;
+  readonly DependsOn?: readonly string[];
   readonly DeletionPolicy?: string;
   readonly UpdateReplacePolicy?: string;
 }
@@ -16,6 +18,12 @@ interface PolicyDocument {
 }
 
 type Template_ = ReturnType<Template["toJSON"]>;
+
+const BOUNDARY = "arn:aws:iam::123456789012:policy/teams/boundary";
+/** Far more than an environment of 4 KB would hold. */
+const MODULES = Array.from({ length: 500 }, (_, at) => `example.com/some/longer/path/of/a/module${at}`);
+/** AWS Lambda quotas: all environment variables of a function, names and values. */
+const ENVIRONMENT = 4096;
 
 describe("the stacks", () => {
   const templates: Record<string, Template_> = {};
@@ -29,28 +37,128 @@ describe("the stacks", () => {
   beforeAll(() => {
     const app = new App();
     const upstream = { url: "https://goproxy.example.com", noSumdb: ["example.com/internal/*"] };
-    const endpoint = { vpcEndpointIds: ["vpce-0123456789abcdef0"] };
+    const endpoint = {
+      vpcEndpointIds: ["vpce-0123456789abcdef0", "vpce-1"],
+      s3VpcEndpointIds: ["vpce-0fedcba9876543210"],
+    };
+    const aws = { permissionsBoundary: BOUNDARY };
     const stacks = addMirror(
       app,
-      defineMirror({ name: "mirror", upstream, endpoint, modules: ["example.com/a"] }),
+      defineMirror({ name: "mirror", upstream, endpoint, modules: MODULES, aws }),
     );
     for (const [name, stack] of Object.entries(stacks)) templates[name] = Template.fromStack(stack).toJSON();
   }, 120_000);
 
-  test("storage outlives its stack: buckets, table and inbox are retained", () => {
-    const kept = ["AWS::S3::Bucket", "AWS::DynamoDB::Table"].flatMap((type) => resources("storage", type));
-    expect(kept).toHaveLength(3);
-    for (const resource of kept) {
-      expect([resource.Type, resource.DeletionPolicy, resource.UpdateReplacePolicy]).toEqual([
-        resource.Type,
-        "Retain",
-        "Retain",
-      ]);
-    }
-    const inbox = resources("storage", "AWS::SQS::Queue").filter(
-      (queue) => queue.Properties?.RedrivePolicy !== undefined,
+  test("storage outlives its stack, all of it, but not a creation that is rolled back", () => {
+    const kept = Object.values((templates.storage?.Resources ?? {}) as Record<string, Resource>).filter(
+      ({ Type }) => Type !== "AWS::CDK::Metadata",
     );
-    expect(inbox.map((queue) => queue.DeletionPolicy)).toEqual(["Retain"]);
+    expect(kept.map(({ Type }) => Type).sort()).toEqual([
+      "AWS::DynamoDB::Table",
+      ...Array<string>(2).fill("AWS::S3::Bucket"),
+      ...Array<string>(2).fill("AWS::S3::BucketPolicy"),
+      ...Array<string>(2).fill("AWS::SQS::Queue"),
+      ...Array<string>(2).fill("AWS::SQS::QueuePolicy"),
+    ]);
+    for (const { Type, DeletionPolicy, UpdateReplacePolicy } of kept) {
+      expect([Type, DeletionPolicy, UpdateReplacePolicy]).toEqual([Type, "RetainExceptOnCreate", "Retain"]);
+    }
+  });
+
+  test("the table, which nothing can take back, is made after all else", () => {
+    const [table] = resources("storage", "AWS::DynamoDB::Table");
+    const others = Object.keys(templates.storage?.Resources as object).filter((id) => !/Ledger|CDK/.test(id));
+    expect(new Set(table?.DependsOn)).toEqual(new Set(others.filter((id) => !id.startsWith("InboxDead"))));
+  });
+
+  test("the tree's bucket refuses writes that could overwrite, old links, and links by other endpoints", () => {
+    const statements = resources("storage", "AWS::S3::BucketPolicy").flatMap(
+      ({ Properties = {} }) => (Properties.PolicyDocument as PolicyDocument).Statement as readonly object[],
+    );
+    const denial = (sid: string) =>
+      statements.filter((statement) => "Sid" in statement && statement.Sid === sid);
+    const presigned = { "s3:authType": "REST-QUERY-STRING" };
+    const of = (action: string, condition: object) => [
+      expect.objectContaining({
+        Effect: "Deny",
+        Principal: { AWS: "*" },
+        Action: action,
+        Condition: condition,
+        Resource: { "Fn::Join": ["", [{ "Fn::GetAtt": [expect.stringMatching(/^Tree/), "Arn"] }, "/*"]] },
+      }),
+    ];
+    expect(denial("OnlyConditionalWrites")).toEqual(
+      of("s3:PutObject", { Null: { "s3:if-none-match": "true", "s3:if-match": "true" } }),
+    );
+    expect(denial("NoOldLinks")).toEqual(
+      of("s3:GetObject", {
+        StringEquals: presigned,
+        NumericGreaterThan: { "s3:signatureAge": "600000" },
+      }),
+    );
+    expect(denial("LinksByNamedEndpoints")).toEqual(
+      of("s3:GetObject", {
+        StringEquals: presigned,
+        StringNotEquals: { "aws:SourceVpce": ["vpce-0fedcba9876543210"] },
+      }),
+    );
+  });
+
+  test("every role has the boundary, and only this account's schedules may take theirs", () => {
+    const roles = all().filter(({ Type }) => Type === "AWS::IAM::Role");
+    expect(roles).toHaveLength(7);
+    for (const { Properties } of roles) {
+      expect(Properties?.PermissionsBoundary).toBe(BOUNDARY);
+      const trust = JSON.stringify(Properties?.AssumeRolePolicyDocument);
+      if (trust.includes("scheduler."))
+        expect(trust).toContain('{"StringEquals":{"aws:SourceAccount":{"Ref":"AWS::AccountId"}}}');
+    }
+  });
+
+  test("no environment outgrows Lambda's 4 KB, whatever the configuration; the poll list lies in the asset", () => {
+    const long = (length: number) => `https://goproxy.example.com/${"p".repeat(length)}`.slice(0, length);
+    const patterns = Array.from({ length: 20 }, (_, at) => `${"x".repeat(86)}${at + 10}`);
+    const widest = defineMirror({
+      name: "a".repeat(20),
+      modules: MODULES,
+      upstream: { url: long(512), sumdbUrl: long(512), noSumdb: patterns },
+    });
+    const template = Template.fromStack(addMirror(new App(), widest).pipeline).toJSON();
+    const functions = Object.values(template.Resources as Record<string, Resource>).filter(
+      ({ Type }) => Type === "AWS::Lambda::Function",
+    );
+    expect(functions).toHaveLength(4);
+    for (const { Properties = {} } of functions) {
+      const { Variables } = Properties.Environment as { Variables: Record<string, unknown> };
+      // The two queues' URLs, of at most 100 bytes each, stand there as references; the key may be 256 bytes long.
+      expect(JSON.stringify(Variables).length + 2 * 100 + 256).toBeLessThan(ENVIRONMENT);
+      expect(JSON.stringify(Variables)).not.toContain(MODULES[0]);
+    }
+  });
+
+  test("a call of work takes two orders, and may send to its own queue; a request is parsed alone", () => {
+    const sources = resources("pipeline", "AWS::Lambda::EventSourceMapping");
+    const sizes = sources.map(({ Properties }) => [
+      /"(Work|AcceptRequest)Function/.exec(JSON.stringify(Properties?.FunctionName))?.[1],
+      Properties?.BatchSize,
+    ]);
+    expect(sizes.sort()).toEqual([
+      ["AcceptRequest", 1],
+      ["Work", 2],
+      ["Work", 2],
+    ]);
+    const loops = resources("pipeline", "AWS::Lambda::Function").filter(
+      ({ Properties }) => Properties?.RecursiveLoop === "Allow",
+    );
+    expect(loops.map(({ Properties }) => Properties?.FunctionName)).toEqual(["mirror-work"]);
+  });
+
+  test("work's /tmp holds all the spools that it lets in at once", () => {
+    const work = resources("pipeline", "AWS::Lambda::Function").find(
+      ({ Properties }) => Properties?.FunctionName === "mirror-work",
+    );
+    const storage = work?.Properties?.EphemeralStorage as { Size: number } | undefined;
+    expect((storage?.Size ?? 0) * 1024 * 1024).toBeGreaterThan(SPOOL_BYTES);
   });
 
   test("buckets are versioned, encrypted and closed; the table has point-in-time recovery and deletion protection", () => {
@@ -106,13 +214,7 @@ describe("the stacks", () => {
       ([, action]) => action,
     );
     expect(new Set(actions)).toEqual(
-      new Set([
-        "s3:GetObject",
-        "s3:ListBucket",
-        "dynamodb:GetItem",
-        "dynamodb:BatchGetItem",
-        "dynamodb:Query",
-      ]),
+      new Set(["s3:GetObject", "s3:ListBucket", "dynamodb:BatchGetItem", "dynamodb:Query"]),
     );
   });
 
@@ -144,10 +246,25 @@ describe("the stacks", () => {
   test("the API is private, admits the named VPC endpoints only, and answers errors as text/plain", () => {
     const [api] = resources("endpoint", "AWS::ApiGateway::RestApi");
     expect(api?.Properties).toMatchObject({
-      EndpointConfiguration: { Types: ["PRIVATE"] },
+      // Without the association AWS makes no host name <api>-<endpoint>.
+      EndpointConfiguration: { Types: ["PRIVATE"], VpcEndpointIds: ["vpce-0123456789abcdef0", "vpce-1"] },
       BinaryMediaTypes: ["*/*"],
     });
-    expect(JSON.stringify(api?.Properties?.Policy)).toContain('"aws:SourceVpce":["vpce-0123456789abcdef0"]');
+    expect(JSON.stringify(api?.Properties?.Policy)).toContain(
+      '"aws:SourceVpce":["vpce-0123456789abcdef0","vpce-1"]',
+    );
+    const outputs = templates.endpoint?.Outputs as Record<string, { Value: unknown }>;
+    const printed = ["Goproxy", "Goproxy2"].map((name) => {
+      const joined = outputs[name]?.Value as
+        | { "Fn::Join": [string, (string | { Ref: string })[]] }
+        | undefined;
+      const parts = joined?.["Fn::Join"][1] ?? [];
+      return parts.map((part) => (typeof part === "string" ? part : `<${part.Ref}>`)).join("");
+    });
+    expect(printed.map((url) => url.replace(/<Api[^>]*>/, "<api>"))).toEqual([
+      "https://<api>-vpce-0123456789abcdef0.execute-api.<AWS::Region>.<AWS::URLSuffix>/go",
+      "https://<api>-vpce-1.execute-api.<AWS::Region>.<AWS::URLSuffix>/go",
+    ]);
     expect(resources("endpoint", "AWS::ApiGateway::Account")).toEqual([]);
     const responses = resources("endpoint", "AWS::ApiGateway::GatewayResponse");
     expect(responses.map(({ Properties }) => Object.keys(Properties?.ResponseTemplates as object))).toEqual([

@@ -51,6 +51,8 @@ test.each([
   [["--frob"], /--frob.*takes a go\.mod, --embedded/],
   [["--port", "99999"], /--port 99999: give a port/],
   [["--port", "x"], /--port x: give a port/],
+  [["--sumdb", "sum.example.com"], /--sumdb: .*NAME\+HASH\+KEY/],
+  [["--folder="], /--folder: not a folder's name; give a path/],
   [["a/go.mod", "b/go.mod"], /b\/go\.mod: one go\.mod at a time/],
   [["main.go"], /main\.go: not named go\.mod/],
   [["missing/go.mod"], /missing\/go\.mod: no such file/],
@@ -65,12 +67,26 @@ test.each([
 });
 
 test.each([
-  ["exit 1", /go: does not run; Go 1\.21 or newer is needed: install Go/],
+  ["exit 1", /go: `go env` fails: exit 1; Go 1\.21 or newer is needed: install Go/],
+  [
+    "echo 'go: downloading x' >&2; echo 'go: invalid GOTOOLCHAIN \"x\"' >&2; echo 'see help' >&2; exit 1",
+    /go: `go env` fails: invalid GOTOOLCHAIN "x"; Go 1\.21/,
+  ],
+  ["echo nonsense", /go: `go env` fails: what it prints is no JSON; /],
   [goSays("go1.20.5", "x"), /go: this is go1\.20\.5, Go 1\.21 or newer is needed/],
 ])("a machine whose go says %j gets one line that mends it", async (script, line) => {
   const { code, stderr } = await start([], withGo("other", script));
   expect([code, stderr]).toEqual([2, expect.stringMatching(line)]);
   expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+});
+
+test("a machine without go gets one line that says so", async () => {
+  mkdirSync(join(folder, "empty"), { recursive: true });
+  const { code, stderr } = await start([], { PATH: join(folder, "empty") });
+  expect([code, stderr]).toEqual([
+    2,
+    expect.stringMatching(/^modferry: go: there is no go command on PATH; .*\n$/),
+  ]);
 });
 
 test("a port that is asked for and taken is one line; the usual one that is taken is replaced", async () => {
@@ -104,6 +120,8 @@ test.each([
   expect([error.class, error.message]).toEqual(["misuse", expect.stringContaining("--embedded")]);
   expect(error.message).not.toContain("hunter2");
   expect(withoutSecrets("https://goproxy.example.com/go")).toBe("https://goproxy.example.com/go");
+  const other = await rejectionOf(Promise.resolve().then(() => withoutSecrets(url, "--sumdb")));
+  expect(other.message).toMatch(/^--sumdb: /);
 });
 
 test("the generated configuration is one that infra/app.ts takes, for nobody's account", async () => {

@@ -80,6 +80,36 @@ app.synth();
     ["an unknown field", '{ name: "m1", upstream: { url: "https://a.example" }, modul: [] }', "modul"],
     ["a user name in the URL", '{ name: "m1", upstream: { url: "https://u:p@a.example" } }', "upstream.url"],
     [
+      "a query in the URL",
+      '{ name: "m1", upstream: { url: "https://a.example/?token=u:p@" } }',
+      "upstream.url",
+    ],
+    [
+      "a user name in the database's URL",
+      '{ name: "m1", upstream: { url: "https://a.example", sumdbUrl: "https://u:p@s.example" } }',
+      "upstream.sumdbUrl",
+    ],
+    [
+      "more patterns than an environment holds",
+      '{ name: "m1", upstream: { url: "https://a.example", noSumdb: Array(200).fill("example.com/internal") } }',
+      "upstream.noSumdb",
+    ],
+    [
+      "a boundary that is no policy",
+      '{ name: "m1", upstream: { url: "https://a.example" }, aws: { permissionsBoundary: "boundary" } }',
+      "aws.permissionsBoundary",
+    ],
+    [
+      "a schedule that never comes",
+      '{ name: "m1", upstream: { url: "https://a.example" }, schedule: { plan: "rate(0 minutes)" } }',
+      "schedule.plan",
+    ],
+    [
+      "a schedule that AWS refuses",
+      '{ name: "m1", upstream: { url: "https://a.example" }, schedule: { reconcile: "rate(1 hours)" } }',
+      "schedule.reconcile",
+    ],
+    [
       "a path that is no module",
       '{ name: "m1", upstream: { url: "https://a.example" }, modules: ["../x"] }',
       "modules.0",

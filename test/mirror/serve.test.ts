@@ -2,10 +2,13 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { moduleVersion } from "../../gomod/version.ts";
 import { MirrorError } from "../../mirror/errors.ts";
 import { failed, want } from "../../mirror/records.ts";
-import { type Answer, answer, IMMUTABLE, MOVING } from "../../mirror/serve.ts";
+import { type Answer, answer } from "../../mirror/serve.ts";
 import { MadeMirror } from "./made-mirror.ts";
 import { MadeUpstream } from "./made-upstream.ts";
 
+/** docs/architecture.md, What the endpoint answers. */
+const IMMUTABLE = "public, max-age=31536000, immutable";
+const MOVING = "public, max-age=60";
 const INLINE = 1 << 20;
 const DATABASE = "sum.example.org";
 

@@ -125,12 +125,27 @@ describe("where a redirect may lead", () => {
       expect(error).toBeInstanceOf(Error);
     }
   });
-  test("a public address is not forbidden", () => {
-    expect(["8.8.8.8", "10.1.2.3", "2001:db8::1", "example.com"].map(isForbiddenAddress)).toEqual([
-      false,
-      false,
-      false,
-      false,
-    ]);
+  test.each([
+    "64:ff9b::a9fe:a9fe",
+    "64:ff9b::127.0.0.1",
+    "64:ff9b::100.100.100.200",
+    "64:ff9b:1::8.8.8.8",
+    "2002:7f00:1::",
+    "2002:a9fe:a9fe:1::5",
+    "::127.0.0.1",
+    "::",
+    "::1",
+    "::ffff:127.0.0.1",
+    "::ffff:0:169.254.169.254",
+    "fd00:ec2::254",
+  ])("%s leads to this machine or its link, by whatever translation", (address) => {
+    expect(isForbiddenAddress(address)).toBe(true);
+    expect(redirectTarget(`https://[${address}]/x`, from, from)).toHaveProperty("refused");
   });
+  test.each(["8.8.8.8", "10.1.2.3", "2001:db8::1", "64:ff9b::8.8.8.8", "2002:808:808::1", "example.com"])(
+    "%s is not forbidden",
+    (address) => {
+      expect(isForbiddenAddress(address)).toBe(false);
+    },
+  );
 });

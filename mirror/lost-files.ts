@@ -1,0 +1,57 @@
+import pLimit from "p-limit";
+import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
+import type { MirrorParts } from "./parts.ts";
+import type { Tree } from "./ports.ts";
+import type { VersionRecord } from "./records.ts";
+import { infoKey, lookupKey, modKey, type TreeKey, zipKey } from "./tree-keys.ts";
+
+/** Presence is asked of so many records at a time. */
+const RECORDS_AT_ONCE = 32;
+
+/** By `module@version`: what the tree still holds of a version that the ledger takes for READY. */
+export type Lost = ReadonlyMap<string, { readonly held: VersionRecord["held"]; readonly lookup: boolean }>;
+
+/**
+ * Which of these versions have lost files that the ledger holds: taken out by hand because they were damaged, or gone
+ * with a disk. Asked for each request, so that handing it in again brings back what it needs.
+ */
+export async function lostFiles(
+  parts: Pick<MirrorParts, "tree" | "ledger">,
+  versions: readonly ModuleVersion[],
+): Promise<Lost> {
+  const limit = pLimit(RECORDS_AT_ONCE);
+  const lost = new Map<string, { held: VersionRecord["held"]; lookup: boolean }>();
+  const look = async (record: VersionRecord) => {
+    const there = (key: TreeKey) => isThere(parts.tree, key);
+    const lookup =
+      record.sumdbRecord === undefined || (await there(lookupKey(record.sumdbRecord.database, record)));
+    const mod = await there(modKey(record));
+    const whole =
+      record.held !== "whole" || ((await there(zipKey(record))) && (await there(infoKey(record))));
+    if (lookup && mod && whole) return;
+    const held = mod && lookup ? "mod" : "nothing";
+    lost.set(formatModuleVersion(record), { held, lookup });
+  };
+  const records = await parts.ledger.read(versions);
+  const held = records.filter((record) => record?.state === "READY" && record.held !== "nothing");
+  await Promise.all(held.map((record) => limit(async () => record && (await look(record)))));
+  return lost;
+}
+
+async function isThere(tree: Tree, key: TreeKey): Promise<boolean> {
+  const object = await tree.open(key);
+  await object?.close();
+  return object !== undefined;
+}
+
+/** The record as the tree has it; without its lookup the version is proven and published anew. */
+export function withoutLost(record: VersionRecord | undefined, lost: Lost): VersionRecord | undefined {
+  const found = record === undefined ? undefined : lost.get(formatModuleVersion(record));
+  if (record === undefined || found === undefined || record.state !== "READY") return record;
+  const { sumdbRecord, ...rest } = record;
+  return {
+    ...rest,
+    held: found.held,
+    ...(found.lookup && sumdbRecord !== undefined ? { sumdbRecord } : {}),
+  };
+}

@@ -1,0 +1,34 @@
+import type { SQSEvent } from "aws-lambda";
+import { expect, test } from "vitest";
+import { eachMessage } from "../../functions/each-message.ts";
+import { parseOrder } from "../../mirror/orders.ts";
+
+const batch = (...bodies: string[]) =>
+  ({ Records: bodies.map((body, at) => ({ messageId: `m${at}`, body })) }) as SQSEvent;
+
+test("those that throw come back, and no other", async () => {
+  const done: string[] = [];
+  const reply = await eachMessage(batch("a", "bad", "c"), async (body) => {
+    if (body === "bad") throw new Error("told by the test");
+    done.push(body);
+  });
+  expect(reply).toEqual({ batchItemFailures: [{ itemIdentifier: "m1" }] });
+  expect(done).toEqual(["a", "c"]);
+});
+
+test("a message that does not parse fails alone, though its parser throws at once", async () => {
+  const orders: unknown[] = [];
+  const order = '{"kind":"fetch","path":"example.com/a","versions":["v1.0.0"]}';
+  const reply = await eachMessage(batch("{", order), (body) => {
+    const parsed = parseOrder(body);
+    orders.push(parsed);
+    return Promise.resolve();
+  });
+  expect(reply).toEqual({ batchItemFailures: [{ itemIdentifier: "m0" }] });
+  expect(orders).toHaveLength(1);
+});
+
+test("an empty batch and one that is done well name no failure", async () => {
+  expect(await eachMessage(batch(), async () => {})).toEqual({ batchItemFailures: [] });
+  expect(await eachMessage(batch("a"), async () => {})).toEqual({ batchItemFailures: [] });
+});

@@ -1,0 +1,76 @@
+import { App } from "aws-cdk-lib";
+import { Template } from "aws-cdk-lib/assertions";
+import { defineMirror } from "../../infra/configuration.ts";
+import { addMirror } from "../../infra/mirror-app.ts";
+import type { Needed } from "./recorded-calls.ts";
+
+interface Statement {
+  readonly Action: string | readonly string[];
+  readonly Resource: unknown;
+}
+interface Resource {
+  readonly Type: string;
+  readonly Properties?: { readonly PolicyDocument?: { readonly Statement: readonly Statement[] } } & Record<
+    string,
+    unknown
+  >;
+}
+
+/** What comes with every function and is not its own calls: its log, and Lambda's polling of its queues. */
+const BY_LAMBDA = /^(logs:|sqs:(ReceiveMessage|DeleteMessage|GetQueueAttributes)$)/;
+
+/** By function's construct (`Plan`, `Work`, …): each action on each resource pattern that its role allows. */
+export function grantedRights(): Map<string, Needed[]> {
+  const stacks = addMirror(
+    new App(),
+    defineMirror({ name: "mirror", upstream: { url: "https://goproxy.example.com" } }),
+  );
+  const granted = new Map<string, Needed[]>();
+  for (const stack of [stacks.pipeline, stacks.endpoint]) {
+    const resources = Template.fromStack(stack).toJSON().Resources as Record<string, Resource>;
+    for (const [id, { Type, Properties }] of Object.entries(resources)) {
+      const owner = /^(.+?)RoleDefaultPolicy/.exec(id)?.[1];
+      if (Type !== "AWS::IAM::Policy" || owner === undefined || owner.endsWith("Schedule")) continue;
+      const rights = (Properties?.PolicyDocument?.Statement ?? []).flatMap(({ Action, Resource }) =>
+        [Action]
+          .flat()
+          .flatMap((action) =>
+            [Resource]
+              .flat()
+              .map((resource) => ({ action, resource: shortName(print(resource, resources)) })),
+          ),
+      );
+      granted.set(
+        owner,
+        rights.filter(({ action }) => !BY_LAMBDA.test(action)),
+      );
+    }
+  }
+  return granted;
+}
+
+/** Whether a granted right covers a needed one; IAM's `*` matches slashes too. */
+export function covers(granted: Needed, needed: Needed): boolean {
+  const escaped = granted.resource.replace(/[.+?^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*");
+  return granted.action === needed.action && new RegExp(`^${escaped}$`).test(needed.resource);
+}
+
+function print(value: unknown, resources: Readonly<Record<string, Resource>>): string {
+  if (typeof value === "string") return value;
+  const object = value as Record<string, unknown>;
+  if (typeof object.Ref === "string") return `<${object.Ref}>`;
+  if (Array.isArray(object["Fn::GetAtt"])) {
+    const [id] = object["Fn::GetAtt"] as [string];
+    return `arn:queue:${resources[id]?.Properties?.QueueName}`;
+  }
+  const [separator, parts] = object["Fn::Join"] as [string, unknown[]];
+  return parts.map((part) => print(part, resources)).join(separator);
+}
+
+function shortName(arn: string): string {
+  const [, bucket, key] = /:::mirror-(tree|vault)-[^/]*(\/.*)?$/.exec(arn) ?? [];
+  if (bucket !== undefined) return `${bucket}${key ?? ""}`;
+  const [, index] = /:table\/mirror-ledger(\/.*)?$/.exec(arn) ?? [];
+  if (arn.includes(":table/")) return `table${index ?? ""}`;
+  return arn.replace(/^arn:queue:mirror-/, "");
+}

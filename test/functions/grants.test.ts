@@ -1,0 +1,223 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DeleteObjectCommand } from "@aws-sdk/client-s3";
+import type { APIGatewayProxyEvent, Context, SQSEvent } from "aws-lambda";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { s3Client } from "../../adapters/aws/clients.ts";
+import { modulePath } from "../../gomod/module-path.ts";
+import { moduleVersion } from "../../gomod/version.ts";
+import { handIn } from "../../mirror/inbox.ts";
+import type { RequestKey } from "../../mirror/orders.ts";
+import { closureVaultKey, type RequestBody, requestInboxKey } from "../../mirror/requests.ts";
+import { latestKey, listKey } from "../../mirror/tree-keys.ts";
+import { newLedger, newQueue, newTree, newVault } from "../contract/aws-stores.ts";
+import { describeWithEmulator, emulatedAws, stopEmulator } from "../contract/ministack.ts";
+import { requestBody } from "../mirror/made-mirror.ts";
+import { MadeUpstream } from "../mirror/made-upstream.ts";
+import { newKeys, PrivateDatabase } from "../mirror/private-database.ts";
+import { covers, grantedRights } from "./granted-rights.ts";
+import { type Needed, RecordedCalls } from "./recorded-calls.ts";
+import { smallGoproxy } from "./small-goproxy.ts";
+
+const shared = vi.hoisted(() => ({ calls: undefined as unknown }));
+vi.mock("../../adapters/aws/clients.ts", async (original) => {
+  const real = await original<typeof import("../../adapters/aws/clients.ts")>();
+  const watch = <C>(client: C): C => (shared.calls as RecordedCalls).watch(client as never) as C;
+  return {
+    ...real,
+    s3Client: (...args: Parameters<typeof real.s3Client>) => watch(real.s3Client(...args)),
+    dynamoDbClient: (...args: Parameters<typeof real.dynamoDbClient>) => watch(real.dynamoDbClient(...args)),
+    sqsClient: (...args: Parameters<typeof real.sqsClient>) => watch(real.sqsClient(...args)),
+  };
+});
+
+const calls = new RecordedCalls();
+shared.calls = calls;
+const A = modulePath("example.com/a");
+const TIMEOUT = 180_000;
+const keys = newKeys("sum.example.org");
+const FUNCTIONS = ["Plan", "AcceptRequest", "Work", "Reconcile", "Serve"];
+
+/** Its database's key is known as text, and another history can take its place. */
+class Upstream extends MadeUpstream {
+  override database = new PrivateDatabase("sum.example.org", keys);
+}
+
+describeWithEmulator("each function's role, held against what the function calls in an emulator", () => {
+  let granted: Map<string, Needed[]>;
+
+  beforeAll(async () => {
+    granted = grantedRights();
+    await runAll();
+  }, TIMEOUT);
+  afterAll(async () => {
+    vi.unstubAllEnvs();
+    await stopEmulator();
+  });
+
+  test.each(FUNCTIONS)("%s may do all that it does", (name) => {
+    const rights = granted.get(name) ?? [];
+    const denied = calls.of(name).filter((needed) => !rights.some((right) => covers(right, needed)));
+    expect(denied).toEqual([]);
+  });
+
+  test.each(FUNCTIONS)("%s may do nothing that it does not do", (name) => {
+    const needed = calls.of(name);
+    const unused = (granted.get(name) ?? []).filter((right) => !needed.some((one) => covers(right, one)));
+    expect(unused).toEqual([]);
+  });
+
+  test("every function was seen at work, and every role was read", () => {
+    expect([...granted.keys()].sort()).toEqual([...FUNCTIONS].sort());
+    for (const name of FUNCTIONS) expect(calls.of(name).length, name).toBeGreaterThan(2);
+  });
+});
+
+/** A mirror's life in small: new versions, a request, conflicts, orders and settlings lost, readers, a fork. */
+async function runAll(): Promise<void> {
+  const settings = await emulatedAws();
+  const [tree, vault, ledger, queue] = await Promise.all([
+    newTree(settings),
+    newVault(settings),
+    newLedger(settings),
+    newQueue(settings),
+  ]);
+  calls.names.set(tree.bucket, "tree").set(vault.bucket, "vault");
+  calls.names.set(queue.urls.fresh, "fresh").set(queue.urls.backfill, "backfill");
+  const made = new Upstream();
+  made.database.grow(300);
+  made.add("example.com/dep@v1.0.0");
+  made.add("example.com/a@v1.0.0", { requires: ["example.com/dep@v1.0.0"] });
+  made.add("example.com/bad@v1.0.0");
+  made.wrong.set("mod example.com/bad@v1.0.0", Buffer.from("module example.com/other\n"));
+  await using goproxy = await smallGoproxy(made);
+  const folder = mkdtempSync(join(tmpdir(), "modferry-grants-"));
+  const modules = join(folder, "modules.json");
+  writeFileSync(modules, JSON.stringify([A]));
+  const environment = {
+    AWS_REGION: settings.region,
+    AWS_ENDPOINT_URL: settings.endpointUrl ?? "",
+    AWS_ACCESS_KEY_ID: "test",
+    AWS_SECRET_ACCESS_KEY: "test",
+    MODFERRY_TREE_BUCKET: tree.bucket,
+    MODFERRY_VAULT_BUCKET: vault.bucket,
+    MODFERRY_TABLE: ledger.table,
+    MODFERRY_FRESH_QUEUE_URL: queue.urls.fresh,
+    MODFERRY_BACKFILL_QUEUE_URL: queue.urls.backfill,
+    MODFERRY_UPSTREAM: goproxy.url,
+    MODFERRY_SUMDB: keys.verifier,
+    MODFERRY_MODULES_FILE: modules,
+  };
+  for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
+  const [plan, accept, work, reconcile, serve] = await Promise.all([
+    import("../../functions/plan.ts"),
+    import("../../functions/accept-request.ts"),
+    import("../../functions/work.ts"),
+    import("../../functions/reconcile.ts"),
+    import("../../functions/serve.ts"),
+  ]);
+
+  const context = { getRemainingTimeInMillis: () => 300_000 } as Context;
+  const notified = new Set<string>();
+  const notify = async (key: string) => {
+    notified.add(key);
+    const body = JSON.stringify({ Records: [{ s3: { object: { key } } }] });
+    await calls.run("AcceptRequest", () => accept.handler(messages([body])));
+  };
+  /** S3's notifications and SQS, until nothing is left. */
+  const drain = async () => {
+    for (;;) {
+      const orders = await queue.receive();
+      const inbox: string[] = [];
+      for await (const key of vault.vault.keys("inbox/requests/")) if (!notified.has(key)) inbox.push(key);
+      if (orders.length + inbox.length === 0) return;
+      for (const key of inbox) await notify(key);
+      const bodies = orders.map(({ order }) => JSON.stringify(order));
+      const reply = await calls.run("Work", () => work.handler(messages(bodies), context));
+      expect(reply.batchItemFailures).toEqual([]);
+    }
+  };
+  const request = async (body: Partial<RequestBody>): Promise<RequestKey> => {
+    const key = await handIn({ vault: vault.vault, now: Date.now }, "test", requestBody(body));
+    await drain();
+    return key;
+  };
+  const dueNow = async (key: RequestKey) => {
+    const record = await ledger.ledger.readRequest(key);
+    if (record === undefined) throw new Error(`${key.name}: not accepted`);
+    await ledger.ledger.writeRequest({ ...record, state: "RESOLVED", due: 1 });
+  };
+
+  /** A request whose only version has failed, and is due again. */
+  const failing = async (path: string): Promise<RequestKey> => {
+    const name = `${path}@v1.0.0`;
+    made.add(name);
+    made.wrong.set(`info ${name}`, Buffer.from("no JSON"));
+    const key = await request({ wishes: [name] });
+    made.wrong.delete(`info ${name}`);
+    const [failed] = await ledger.ledger.read([moduleVersion(path, "v1.0.0")]);
+    if (failed === undefined) throw new Error(`${name}: no record`);
+    await ledger.ledger.write([{ record: { ...failed, state: "PENDING", due: 1 } }]);
+    return key;
+  };
+
+  // Polls, with and without a head.
+  await calls.run("Plan", () => plan.handler({}, context));
+  await drain();
+  made.add("example.com/a@v1.1.0", { requires: ["example.com/dep@v1.0.0"] });
+  made.database.grow(300);
+  await calls.run("Plan", () => plan.handler({}, context));
+  await drain();
+
+  // A request with files, and one whose version is in conflict.
+  const files = {
+    "go.mod": "module example.com/m\n\ngo 1.16\n\nrequire example.com/a v1.0.0\n",
+    "go.sum": "example.com/a v1.0.0 h1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
+  };
+  const settled = await request({ files, wishes: ["example.com/a@v1.0.0"] });
+  await request({ wishes: ["example.com/bad@v1.0.0"] });
+
+  // Its last settling was lost.
+  const raw = s3Client(settings);
+  for (const Key of [listKey(A), latestKey(A)])
+    await raw.send(new DeleteObjectCommand({ Bucket: tree.bucket, Key }));
+  const [listed] = await ledger.ledger.read([moduleVersion(A, "v1.0.0")]);
+  if (listed === undefined) throw new Error("a@v1.0.0: no record");
+  await ledger.ledger.write([{ record: { ...listed, listed: false } }]);
+  await dueNow(settled);
+  await calls.run("Reconcile", () => reconcile.handler());
+
+  // Orders were lost, those of a request and that of a version alone; a closure is gone, and a request's object.
+  const [late, alone] = [await failing("example.com/late"), await failing("example.com/alone")];
+  await dueNow(late);
+  const goneClosure = await request({ wishes: ["example.com/dep@v1.0.0"] });
+  await raw.send(new DeleteObjectCommand({ Bucket: vault.bucket, Key: closureVaultKey(goneClosure) }));
+  await dueNow(goneClosure);
+  await notify(requestInboxKey({ name: "gone", time: late.time }));
+  const accepted = await handIn({ vault: vault.vault, now: Date.now }, "removed", requestBody({}));
+  await notify(requestInboxKey(accepted));
+  await raw.send(new DeleteObjectCommand({ Bucket: vault.bucket, Key: requestInboxKey(accepted) }));
+  await calls.run("Reconcile", () => reconcile.handler());
+  await drain();
+  for (const key of [late, goneClosure]) expect((await ledger.ledger.readRequest(key))?.state).toBe("DONE");
+  expect((await ledger.ledger.readRequest(alone))?.state).toBe("INCOMPLETE");
+
+  // Readers.
+  const paths = ["example.com/a/@v/list", "example.com/a/@v/v1.0.0.zip", "example.com/a/@v/v1.9.0.zip"];
+  for (const proxy of [...paths, "example.com/none/@v/list", "sumdb/sum.example.org/tile/8/1/999"]) {
+    const event = { pathParameters: { proxy }, path: `/${proxy}`, headers: {} } as unknown;
+    await calls.run("Serve", () => serve.handler(event as APIGatewayProxyEvent));
+  }
+
+  // The database shows another history.
+  made.database = new PrivateDatabase("sum.example.org", keys);
+  made.database.grow(2_000);
+  made.database.add("fork", "another history\n");
+  await expect(calls.run("Plan", () => plan.handler({}, context))).rejects.toThrow("two histories");
+  rmSync(folder, { recursive: true });
+}
+
+function messages(bodies: readonly string[]): SQSEvent {
+  return { Records: bodies.map((body, at) => ({ messageId: String(at), body })) } as SQSEvent;
+}

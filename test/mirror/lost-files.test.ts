@@ -1,0 +1,86 @@
+import { mkdtemp, rm, unlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type FolderMirror, openFolderMirror } from "../../adapters/local/folder-mirror.ts";
+import { MemoryQueue } from "../../adapters/local/memory-queue.ts";
+import { zipChecker } from "../../adapters/local/zip-checker.ts";
+import { acceptRequest } from "../../mirror/accept.ts";
+import { handIn } from "../../mirror/inbox.ts";
+import { noDeadline } from "../../mirror/parts.ts";
+import { verifyMirror } from "../../mirror/verify.ts";
+import { work } from "../../mirror/work.ts";
+import { processOf, requestBody, TestClock } from "./made-mirror.ts";
+import { MadeUpstream } from "./made-upstream.ts";
+
+const VERSION = "example.com/a@v1.0.0";
+
+describe("files that were taken out of a tree by hand", () => {
+  let folder: string;
+  let mirror: FolderMirror;
+  let upstream: MadeUpstream;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "modferry-lost-"));
+    mirror = await openFolderMirror(join(folder, "mirror"), { mode: "write" });
+    upstream = new MadeUpstream();
+    upstream.add(VERSION);
+  });
+  afterEach(async () => {
+    await mirror.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  async function sync(): Promise<void> {
+    const queue = new MemoryQueue();
+    const { tree, vault, ledger } = mirror;
+    const parts = processOf({ tree, vault, ledger, queue, upstream }, upstream, new TestClock());
+    await acceptRequest(parts, await handIn(parts, "test", requestBody({ wishes: [VERSION] })));
+    await queue.drain((order) => work(parts, order, noDeadline), { concurrency: 2 });
+  }
+
+  async function findings(): Promise<string[]> {
+    const { tree, ledger } = mirror;
+    const verifiers = [upstream.database.verifier];
+    const verified = await verifyMirror({ tree, ledger, zips: zipChecker, verifiers, progress: () => {} });
+    return verified.findings.map(({ subject }) => subject);
+  }
+
+  test.each([
+    ["its zip", "example.com/a/@v/v1.0.0.zip"],
+    ["its .info", "example.com/a/@v/v1.0.0.info"],
+    ["its .mod", "example.com/a/@v/v1.0.0.mod"],
+    ["its lookup", "sumdb/NAME/lookup/example.com/a@v1.0.0"],
+  ])("%s: verify names it, and syncing the version again brings it back", async (_name, file) => {
+    await sync();
+    expect(await findings()).toEqual([]);
+    const key = file.replace("NAME", upstream.database.verifier.name);
+    await unlink(join(folder, "mirror", "tree", key));
+    expect(await findings()).toContain(key);
+    await sync();
+    expect(await findings()).toEqual([]);
+  });
+
+  test("a sync that goes on while verify reads is no damage", async () => {
+    await sync();
+    upstream.add("example.com/b@v1.0.0");
+    const { tree, ledger } = mirror;
+    let synced: Promise<void> | undefined;
+    const progress = () => {
+      synced ??= (async () => {
+        const queue = new MemoryQueue();
+        const parts = processOf({ ...mirror, queue, upstream }, upstream, new TestClock());
+        await acceptRequest(
+          parts,
+          await handIn(parts, "more", requestBody({ wishes: ["example.com/b@v1.0.0"] })),
+        );
+        await queue.drain((order) => work(parts, order, noDeadline), { concurrency: 2 });
+      })();
+    };
+    const verifiers = [upstream.database.verifier];
+    const { findings: found } = await verifyMirror({ tree, ledger, zips: zipChecker, verifiers, progress });
+    await synced;
+    expect(found).toEqual([]);
+    expect(await findings()).toEqual([]);
+  });
+});
