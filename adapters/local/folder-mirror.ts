@@ -78,7 +78,11 @@ export async function openFolderMirror(
 function makeFolder(path: string, address: string): void {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found?.isDirectory()) return;
-  if (found !== undefined) throw misuse(address, `${address}: ${path} is a file; name a folder`);
+  if (found !== undefined)
+    throw misuse(
+      address,
+      `${address}: ${path === resolve(address) ? "" : `${path} is `}a file; name a folder`,
+    );
   makeFolder(dirname(path), address);
   try {
     mkdirSync(path);
