@@ -131,7 +131,10 @@ export class PipelineStack extends Stack {
       memoryMiB: 512,
     });
     // It settles requests whose last order was lost, and so publishes lists.
-    grantTree(reconcile, { read: ["*/@v/*", "*/@latest"], write: ["*/@v/list", "*/@latest"] });
+    grantTree(reconcile, {
+      read: ["*/@v/*", "*/@latest", "sumdb/*/lookup/*"],
+      write: ["*/@v/list", "*/@latest"],
+    });
     grantVault(reconcile, { read: ["inbox/requests/*", "requests/*"] });
     grantLedger(reconcile, ["GetItem", "BatchGetItem", "Query", "PutItem", "DeleteItem", "BatchWriteItem"]);
     grantDueIndex(reconcile);
