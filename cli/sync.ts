@@ -12,7 +12,7 @@ import type { CliEnvironment } from "./environment.ts";
 import { printMissing } from "./missing-table.ts";
 import { inTurnByModule } from "./module-turns.ts";
 import type { Options } from "./options.ts";
-import type { Output } from "./output.ts";
+import { type Output, oneLine } from "./output.ts";
 import { SyncProgress } from "./progress.ts";
 
 /** Orders worked on at a time: most of an order's time is waiting for upstream and for fsync. */
@@ -29,7 +29,8 @@ export async function sync(options: Options, environment: CliEnvironment, output
   const progress = new SyncProgress(output, options.json);
   const mirror = await openEmbedded(options, environment, (event) => progress.take(event));
   try {
-    await reconcile(mirror.parts, { onlyWriter: true });
+    const { failed } = await reconcile(mirror.parts, { onlyWriter: true });
+    for (const problem of failed) output.error(`modferry: from an earlier run: ${oneLine(problem)}`);
     await advanceHead(mirror, output);
     await workOff(mirror);
     const request = await handIn(mirror.parts, REQUEST_NAME, body);

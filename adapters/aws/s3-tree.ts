@@ -17,19 +17,17 @@ const AT_ONCE = 1_000_000;
 export interface S3TreeOptions {
   readonly client: S3Client;
   readonly bucket: string;
-  /** Signs the links, where clients reach the bucket by another endpoint than we do; default `client`. */
-  readonly linkClient?: S3Client;
 }
 
 /** A bucket that is a GOPROXY. For the grants it needs, ListBucket among them, see S3Bucket. */
 export class S3Tree implements Tree {
   readonly #objects: S3Bucket;
-  readonly #linkClient: S3Client;
+  readonly #client: S3Client;
   readonly #bucket: string;
 
-  constructor({ client, bucket, linkClient = client }: S3TreeOptions) {
+  constructor({ client, bucket }: S3TreeOptions) {
     this.#objects = new S3Bucket(client, bucket);
-    this.#linkClient = linkClient;
+    this.#client = client;
     this.#bucket = bucket;
   }
 
@@ -74,7 +72,7 @@ export class S3Tree implements Tree {
     }
     const command = new GetObjectCommand({ Bucket: this.#bucket, Key: key });
     return translated(this.#objects.name, key, () =>
-      getSignedUrl(this.#linkClient, command, { expiresIn: Math.floor(seconds) }),
+      getSignedUrl(this.#client, command, { expiresIn: Math.floor(seconds) }),
     );
   }
 }
