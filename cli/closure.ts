@@ -15,7 +15,7 @@ export async function closure(
   environment: CliEnvironment,
   output: Output,
 ): Promise<number> {
-  const body = await readWishes(options.arguments, options.tier, output.stdin);
+  const body = await readWishes(options.arguments, options, output.stdin);
   const failures = new Map<string, string>();
   const mirror = await openInMemory(options, environment, (event) => {
     if (event.event === "failed")

@@ -24,13 +24,17 @@ interface VerbLine {
 const VERBS: Readonly<Record<string, VerbLine>> = {
   sync: {
     run: sync,
-    flags: ["mirror", "upstream", "sumdb", "no-sumdb", "tier", "json"],
+    flags: ["mirror", "upstream", "sumdb", "no-sumdb", "tier", "graph", "json"],
     takes: "arguments",
   },
   serve: { run: serve, flags: ["mirror", "listen"], takes: "flags only", handlesSignals: true },
   verify: { run: verify, flags: ["mirror", "sumdb", "json"], takes: "flags only" },
   hash: { run: hashFiles, flags: [], takes: "arguments" },
-  closure: { run: closure, flags: ["upstream", "sumdb", "no-sumdb", "tier", "json"], takes: "arguments" },
+  closure: {
+    run: closure,
+    flags: ["upstream", "sumdb", "no-sumdb", "tier", "graph", "json"],
+    takes: "arguments",
+  },
 };
 
 /** As many different causes are shown of work that failed in several ways. */

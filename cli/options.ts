@@ -2,13 +2,13 @@ import { parseArgs } from "node:util";
 import { parseSumdb, type SumdbOption } from "../adapters/upstream/sumdb-option.ts";
 import { redactUrl } from "../adapters/upstream/upstream-url.ts";
 import { misuse } from "../mirror/errors.ts";
-import { type Tier, tier } from "../mirror/requests.ts";
+import { type GraphExtent, graphExtent, type Tier, tier } from "../mirror/requests.ts";
 import { PUBLIC_DATABASE_KEY } from "../sumdb/known-databases.ts";
 
 export const USAGE = `usage: modferry VERB …
 
   modferry sync WISH… [--mirror ADDR] [--upstream URL] [--sumdb "VKEY [URL]"] [--no-sumdb PATTERN]
-                      [--tier build|tidy] [--json]
+                      [--tier build|tidy|upgrade] [--graph pruned|full] [--json]
       mirrors what the wishes need; WISH: go.mod, go.sum, go.work, module@version, module@latest,
       or - (stdin: the output of go list -m -json all)
   modferry serve [--mirror ADDR] [--listen 127.0.0.1:3000]
@@ -17,7 +17,8 @@ export const USAGE = `usage: modferry VERB …
       reads back and proves every file; exit 1 and a list where anything is off
   modferry hash FILE…
       prints the h1: hash of each zip or go.mod
-  modferry closure WISH… [--upstream URL] [--sumdb …] [--no-sumdb PATTERN] [--tier build|tidy] [--json]
+  modferry closure WISH… [--upstream URL] [--sumdb …] [--no-sumdb PATTERN] [--tier build|tidy|upgrade]
+                         [--graph pruned|full] [--json]
       the files that would be mirrored
 
 ADDR is a folder (default: MODFERRY_MIRROR, else ./modferry-mirror). The upstream defaults to the first http(s) URL of
@@ -31,6 +32,7 @@ export interface Options {
   readonly sumdb: SumdbOption;
   readonly noSumdb: string;
   readonly tier: Tier;
+  readonly graph: GraphExtent;
   readonly json: boolean;
   readonly listen: { readonly host: string; readonly port: number };
 }
@@ -41,6 +43,7 @@ const FLAGS = {
   sumdb: { type: "string" },
   "no-sumdb": { type: "string", multiple: true },
   tier: { type: "string" },
+  graph: { type: "string" },
   json: { type: "boolean" },
   listen: { type: "string" },
 } as const;
@@ -64,7 +67,8 @@ export function parseOptions(
     upstream: values.upstream,
     sumdb: parseSumdb(values.sumdb ?? PUBLIC_DATABASE_KEY),
     noSumdb: (values["no-sumdb"] ?? []).join(","),
-    tier: parseTier(values.tier ?? "tidy"),
+    tier: oneOf("--tier", tier, values.tier ?? "tidy"),
+    graph: oneOf("--graph", graphExtent, values.graph ?? "pruned"),
     json: values.json ?? false,
     listen: parseListen(values.listen ?? "127.0.0.1:3000"),
   };
@@ -110,10 +114,15 @@ function mirrorFolder(address: string, from: "--mirror" | "MODFERRY_MIRROR"): st
   return address;
 }
 
-function parseTier(text: string): Tier {
-  const parsed = tier.safeParse(text);
-  if (parsed.success) return parsed.data;
-  throw misuse("--tier", `--tier ${text}: not a tier; give ${tier.options.join(" or ")}`);
+/** @throws MirrorError misuse naming the words that there are. */
+function oneOf<Word extends string>(
+  flag: string,
+  words: { readonly options: readonly Word[] },
+  text: string,
+): Word {
+  const found = words.options.find((word) => word === text);
+  if (found !== undefined) return found;
+  throw misuse(flag, `${flag} ${text}: give one of ${words.options.join(", ")}`);
 }
 
 function parseListen(text: string): { host: string; port: number } {

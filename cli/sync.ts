@@ -25,7 +25,7 @@ const REQUEST_NAME = "sync";
  * @returns the exit status: 1 when something asked for is not served, with the table of what and why.
  */
 export async function sync(options: Options, environment: CliEnvironment, output: Output): Promise<number> {
-  const body = await readWishes(options.arguments, options.tier, output.stdin);
+  const body = await readWishes(options.arguments, options, output.stdin);
   const progress = new SyncProgress(output, options.json);
   const mirror = await openEmbedded(options, environment, (event) => progress.take(event));
   try {

@@ -12,8 +12,8 @@ import { type LoadFailure, type LoadGoMod, prunes } from "./requirements.ts";
 import { readRootGraph } from "./root-graph.ts";
 import { compareModuleVersions, formatModuleVersion, type ModuleVersion } from "./version.ts";
 
-/** For which go commands a closure suffices: `build` for build, vet and test; `tidy` for all but upgrades. */
-export type Tier = "build" | "tidy";
+/** For which go commands a closure suffices: `build` for build, vet and test; `tidy` for all but upgrades; `upgrade`. */
+export type Tier = "build" | "tidy" | "upgrade";
 
 /** One module version of a closure: its `.mod` alone, or `whole`: `.info`, `.mod` and `.zip`. */
 export interface ClosureFile {

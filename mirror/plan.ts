@@ -127,6 +127,8 @@ async function order(
     exact: [],
     wishes: roots.map(formatModuleVersion),
     together: false,
+    graph: "pruned",
+    recorded: [],
   });
   await accept(parts, request);
   // Last: a record that names the feed is what keeps the next tick from handing it in again.

@@ -3,14 +3,20 @@ import { misuse } from "./errors.ts";
 import { type RequestKey, requestName, requestTime } from "./orders.ts";
 
 /** For which go commands a request must work offline (docs/architecture.md, Words). */
-export const tier = z.enum(["build", "tidy"]);
+export const tier = z.enum(["build", "tidy", "upgrade"]);
 export type Tier = z.infer<typeof tier>;
+
+/** How much of the module graph is held: what go reads of it, or every version that it reaches without pruning. */
+export const graphExtent = z.enum(["pruned", "full"]);
+export type GraphExtent = z.infer<typeof graphExtent>;
 
 /** One go.mod, go.work or go.sum is at most this large: cmd/go's own limit of a go.mod (modfetch, codehost.MaxGoMod). */
 const LARGEST_FILE = 16 * 1024 * 1024;
 /** As many wishes and files as one request may hold. */
 const MOST_WISHES = 10_000;
 const MOST_FILES = 1_000;
+/** The largest `go mod tidy` seen asks some ten thousand files. */
+const MOST_RECORDED = 200_000;
 
 const shape = z.strictObject({
   format: z.literal(1),
@@ -28,6 +34,9 @@ const shape = z.strictObject({
   wishes: z.array(z.string().min(3).max(2400)).max(MOST_WISHES),
   /** Whether the wishes are also closed all together, or (a feed's new versions) each alone only. */
   together: z.boolean(),
+  graph: graphExtent.default("pruned"),
+  /** What commands asked of a recording proxy and got: keys of a GOPROXY tree (mirror/tree-keys.ts). */
+  recorded: z.array(z.string().min(3).max(2400)).max(MOST_RECORDED).default([]),
 });
 
 /** What a user hands in, as it lies in the vault's inbox: one object with all files of the request. */

@@ -7,7 +7,7 @@ import { parseGoWork } from "../../gomod/go-work.ts";
 import { modulePath } from "../../gomod/module-path.ts";
 import { formatModuleVersion, moduleVersion } from "../../gomod/version.ts";
 import { misuse } from "../../mirror/errors.ts";
-import type { RequestBody, Tier } from "../../mirror/requests.ts";
+import type { GraphExtent, RequestBody, Tier } from "../../mirror/requests.ts";
 import { fileKind, parseWishes, sumOf } from "../../mirror/wishes.ts";
 import { codeOf } from "./file-error.ts";
 
@@ -18,7 +18,7 @@ import { codeOf } from "./file-error.ts";
  */
 export async function readWishes(
   wishes: readonly string[],
-  tier: Tier,
+  { tier, graph }: { readonly tier: Tier; readonly graph: GraphExtent },
   stdin: () => Promise<string>,
 ): Promise<RequestBody> {
   if (wishes.length === 0) {
@@ -43,7 +43,16 @@ export async function readWishes(
     else if (/^[^@\s]+@[^@\s]+$/.test(wish)) roots.push(wish);
     else throw misuse(wish, await explainWish(wish));
   }
-  const body: RequestBody = { format: 1, tier, files, exact, wishes: roots, together: true };
+  const body: RequestBody = {
+    format: 1,
+    tier,
+    files,
+    exact,
+    wishes: roots,
+    together: true,
+    graph,
+    recorded: [],
+  };
   checkWishes(body);
   return body;
 }

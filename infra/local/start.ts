@@ -38,7 +38,7 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<nu
     const place = workplaceIn(resolve(options.folder ?? join(checkout, ".modferry", "start")));
     const go = await checkMachine(checkout, env);
     const goMod = options.goMod ?? relative(process.cwd(), sample);
-    const request = await readWishes([goMod], "tidy", async () => "");
+    const request = await readWishes([goMod], { tier: "tidy", graph: "pruned" }, async () => "");
     mkdirSync(place.folder, { recursive: true });
     const lock = lockWorkplace(place.lock);
     stops.push(async () => lock.release());

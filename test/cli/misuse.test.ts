@@ -63,7 +63,7 @@ describe("a mistake on the command line is one line that names it and what would
       [/none: no mirror here; `modferry sync` makes one/],
     ],
     ["no mirror to verify", ["verify", "--mirror", "none"], [/none: no mirror here/]],
-    ["an unknown tier", ["sync", WISH, "--tier", "all"], [/--tier all: not a tier; give build or tidy/]],
+    ["an unknown tier", ["sync", WISH, "--tier", "all"], [/--tier all: give one of build, tidy, upgrade/]],
     ["no key", ["sync", WISH, "--sumdb", "sum.example.com"], [/--sumdb: .*verifier key/, /NAME\+HASH\+KEY/]],
     [
       "two URLs after a key",

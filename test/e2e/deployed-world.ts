@@ -12,7 +12,16 @@ import type { RequestBody, RequestRecord } from "../../mirror/requests.ts";
 import { type Missing, missingOf } from "../../mirror/settle.ts";
 import { emulatedAws } from "../contract/ministack.ts";
 
-const EMPTY: RequestBody = { format: 1, tier: "tidy", files: {}, exact: [], wishes: [], together: true };
+const EMPTY: RequestBody = {
+  format: 1,
+  tier: "tidy",
+  files: {},
+  exact: [],
+  wishes: [],
+  together: true,
+  graph: "pruned",
+  recorded: [],
+};
 
 /** The stacks as they go to AWS, in an emulator. */
 export interface DeployedWorld {

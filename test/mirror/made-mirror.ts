@@ -67,7 +67,17 @@ export function processOf(
 }
 
 export function requestBody(body: Partial<RequestBody>): RequestBody {
-  return { format: 1, tier: "tidy", files: {}, exact: [], wishes: [], together: true, ...body };
+  return {
+    format: 1,
+    tier: "tidy",
+    files: {},
+    exact: [],
+    wishes: [],
+    together: true,
+    graph: "pruned",
+    recorded: [],
+    ...body,
+  };
 }
 
 /** A mirror in memory with one process, as a desk has it. */

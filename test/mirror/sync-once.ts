@@ -43,7 +43,16 @@ export function requestOf(
   wishes: readonly string[],
   files: Readonly<Record<string, string>> = {},
 ): RequestBody {
-  return { format: 1, tier: "tidy", files: { ...files }, exact: [], wishes: [...wishes], together: true };
+  return {
+    format: 1,
+    tier: "tidy",
+    files: { ...files },
+    exact: [],
+    wishes: [...wishes],
+    together: true,
+    graph: "pruned",
+    recorded: [],
+  };
 }
 
 /** One run of a mirror, from what an earlier one left to the request's settling, as `modferry sync` does it. */
