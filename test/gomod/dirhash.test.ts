@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { h1OfGoMod, hash1, isH1, parseH1 } from "../../gomod/dirhash.ts";
 import { describeWithOracle } from "../go-command.ts";
+import { cases, outcome } from "./oracle.ts";
 import { downloadModules, ZipOracle } from "./zip-oracle.ts";
 
 const sha256 = (content: string) => createHash("sha256").update(content).digest();
@@ -30,6 +32,35 @@ describeWithOracle("hash1, against dirhash.Hash1", () => {
     const go = await oracle.ask({ op: "hash1", names, contents });
     expect(hash1(names.map((name) => ({ name, sha256: sha256(content(name)) })))).toBe(go.h1);
     expect(hash1(names.map((name) => ({ name, sha256: sha256(content(name)).toString("hex") })))).toBe(go.h1);
+  });
+
+  test("gives Go's hash, or refuses, for random names and contents", async () => {
+    const piece = fc.constantFrom(
+      "a",
+      "A",
+      "b",
+      "/",
+      ".",
+      "-",
+      "é",
+      "\u{10400}",
+      "\uffb9",
+      "\ue000",
+      " ",
+      "\n",
+      "ſ",
+    );
+    const name = fc.array(piece, { maxLength: 6 }).map((parts) => parts.join(""));
+    const files = fc.uniqueArray(fc.tuple(name, fc.string({ maxLength: 4 })), { selector: ([one]) => one });
+    for (const list of cases(files, 100)) {
+      const names = list.map(([one]) => one);
+      const contents = list.map(([, content]) => Buffer.from(content).toString("base64"));
+      const go = await oracle.ask({ op: "hash1", names, contents });
+      const ours = outcome(() =>
+        hash1(list.map(([one, content]) => ({ name: one, sha256: sha256(content) }))),
+      );
+      expect([names, ours.value ?? ""]).toEqual([names, go.hash === "" ? go.h1 : ""]);
+    }
   });
 
   test("refuses a newline in a name, as Go does", async () => {

@@ -1,7 +1,7 @@
 import { crc32, deflateRawSync } from "node:zlib";
 import { expect, test, vi } from "vitest";
 import type { ZipEntry } from "../../gomod/zip-directory.ts";
-import { inflateEntry } from "../../gomod/zip-inflate.ts";
+import { inflateEntry, inflateLarge } from "../../gomod/zip-inflate.ts";
 
 const hidden = vi.hoisted(() => ({ streams: 0 }));
 
@@ -10,7 +10,9 @@ vi.mock("node:zlib", async (original) => {
   const zlib = await original<typeof import("node:zlib")>();
   const createInflateRaw: typeof zlib.createInflateRaw = (options) => {
     hidden.streams++;
-    return Object.defineProperty(zlib.createInflateRaw(options), "_writeState", { value: undefined });
+    const stream = zlib.createInflateRaw(options);
+    Object.defineProperty(Reflect.get(stream, "_handle"), "writeSync", { value: undefined });
+    return stream;
   };
   return { ...zlib, createInflateRaw };
 });
@@ -37,4 +39,24 @@ test("without Node's internals entries inflate by the public call, as strictly",
   );
   expect(() => inflateEntry({ ...entry, crc32: 1 }, data)).toThrow(/CRC-32/);
   expect(() => inflateEntry(entry, data.subarray(0, -1))).toThrow(/does not inflate/);
+});
+
+test("without them large entries inflate by the public streams, as strictly", async () => {
+  const data = deflateRawSync(content);
+  const inflate = async (of: ZipEntry, deflated: Buffer): Promise<Buffer> => {
+    const taken: Buffer[] = [];
+    const pieces = (async function* () {
+      yield deflated;
+    })();
+    await inflateLarge(of, pieces, (piece) => taken.push(Buffer.from(piece)));
+    return Buffer.concat(taken);
+  };
+  expect(await inflate(entry, Buffer.concat([data, Buffer.alloc(9)]))).toEqual(content);
+  await expect(inflate({ ...entry, size: 999 }, data)).rejects.toThrow(
+    /holds more than the declared 999 bytes/,
+  );
+  await expect(inflate({ ...entry, size: 1001 }, data)).rejects.toThrow(
+    /holds less than the declared 1001 bytes/,
+  );
+  await expect(inflate(entry, data.subarray(0, -1))).rejects.toThrow(/does not inflate/);
 });
