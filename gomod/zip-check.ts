@@ -30,8 +30,8 @@ export interface CheckedZip {
 
 /**
  * Checks a module zip by all rules that the go command applies to a downloaded one (x/mod/zip CheckZip and Unzip),
- * and computes its `h1:` in the same pass. Gives the event loop a turn every 10 ms or so; entries above 1 MiB are
- * inflated on zlib's own threads. Needs about 10 MB besides 0.8 KB an entry, whatever the size.
+ * and computes its `h1:` in the same pass. Gives the event loop a turn every 10 ms or so.
+ * Needs about 10 MB besides 0.8 KB an entry, whatever the size.
  * @throws FormatError naming module, version and entry. What is refused beyond Go's rules is said at
  * `readZipDirectory` and `hashEntries`; nothing is accepted that Go refuses, and never with another hash.
  */
@@ -104,6 +104,6 @@ function refuseAbove(limit: number, entry: { readonly name: string; readonly siz
 }
 
 /** Whether the last element is go.mod in any case; no letter beyond ASCII folds to one of its letters. */
-function isGoMod(path: string): boolean {
+export function isGoMod(path: string): boolean {
   return path.length >= 6 && path.slice(path.lastIndexOf("/") + 1).toLowerCase() === "go.mod";
 }

@@ -17,6 +17,8 @@ export class ModuleNames {
   /** Each path by its folded form. */
   readonly #paths = new Map<string, string>();
   readonly #directories = new Set<string>();
+  /** Directories that collide, or lie below one that does; empty but in `collision` after a problem. */
+  readonly #colliding = new Set<string>();
 
   /**
    * Checks one path, relative to the module's root and without a trailing slash, and all directories above it.
@@ -31,30 +33,45 @@ export class ModuleNames {
       const problem = isParentGood ? fileNameProblem(name) : filePathProblem(path);
       if (problem !== undefined) throw malformedEntry(entryName, problem);
     }
-    this.#register(path, isDirectory, entryName);
-    for (let end = slash; end >= 0; end = path.lastIndexOf("/", end - 1)) {
-      const parent = path.slice(0, end);
-      if (this.#directories.has(parent)) return;
-      this.#register(parent, true, entryName);
+    const collision = this.collision(path, isDirectory);
+    if (collision !== undefined) throw malformedEntry(entryName, collision);
+  }
+
+  /** The first collision of this path or a directory above it, in Go's words; the path counts as seen all the same. */
+  collision(path: string, isDirectory: boolean): string | undefined {
+    let problem = this.#register(path, isDirectory);
+    let slash = path.lastIndexOf("/");
+    for (; slash >= 0 && problem === undefined; slash = path.lastIndexOf("/", slash - 1)) {
+      const parent = path.slice(0, slash);
+      if (this.#directories.has(parent) && !this.#colliding.has(parent)) return undefined;
+      problem = this.#register(parent, true);
+      if (problem !== undefined) this.#noteColliding(path, slash);
+    }
+    return problem;
+  }
+
+  /** Whatever lies below a directory that collides collides too. */
+  #noteColliding(path: string, from: number): void {
+    this.#colliding.add(path);
+    for (let end = path.indexOf("/", from); end >= 0; end = path.indexOf("/", end + 1)) {
+      this.#colliding.add(path.slice(0, end));
     }
   }
 
-  #register(path: string, isDirectory: boolean, entryName: string): void {
+  #register(path: string, isDirectory: boolean): string | undefined {
     const folded = foldCase(path);
     const other = this.#paths.get(folded);
     if (other === undefined) {
       this.#paths.set(folded, path);
       if (isDirectory) this.#directories.add(path);
     } else if (other !== path) {
-      throw malformedEntry(
-        entryName,
-        `case-insensitive file name collision: ${quote(other)} and ${quote(path)}`,
-      );
+      return `case-insensitive file name collision: ${quote(other)} and ${quote(path)}`;
     } else if (isDirectory !== this.#directories.has(path)) {
-      throw malformedEntry(entryName, `${quote(path)} is both a file and a directory`);
+      return `entry ${quote(path)} is both a file and a directory`;
     } else if (!isDirectory) {
-      throw malformedEntry(entryName, `multiple entries for file ${quote(path)}`);
+      return `multiple entries for file ${quote(path)}`;
     }
+    return undefined;
   }
 }
 
