@@ -37,8 +37,9 @@ export interface Closure {
  * The closure of a project as it stands: the `.mod` of L∪S, and S whole. With that the go command does everything
  * offline that leaves the go.mod file's requirements as they are, tidy included where the file is tidy.
  * A go.mod of go 1.17 needs more: its `go mod tidy` checks that go 1.16 would build the same.
- * At tier `build` a zip is left out when the go.sum file has no hash for it, for go would refuse to open it; in a
- * workspace only where a go.work.sum is given too, since go adds missing hashes there by itself.
+ * At tier `build` only the zips are whole that a recording names; without one, a zip is left out when the go.sum file
+ * has no hash for it, for go would refuse to open it; in a workspace only where a go.work.sum is given too, since go adds
+ * missing hashes there by itself.
  * @throws as `loadModuleGraph`.
  */
 export async function closeBuild(
@@ -51,14 +52,33 @@ export async function closeBuild(
   const reader = new GraphReader(requirements, options);
   const selected = await reader.readBuild(request);
   const [main] = request.mains;
+  if (tier !== "build" && request.work !== undefined) await readSynced(reader, request, selected);
   const old =
-    tier === "tidy" && main !== undefined && request.work === undefined && isTidiedForGo116(main)
+    tier !== "build" && main !== undefined && request.work === undefined && isTidiedForGo116(main)
       ? await reader.readModule(main, true)
       : undefined;
   const graph = describeGraph(requirements, selected);
   const isOpened = tier === "build" ? zipsWithHash(request) : undefined;
   const whole = graph.selected.filter((module) => isOpened?.(module) ?? true);
   return closureOf(graph, old === undefined ? whole : [...whole, ...rivals(old, selected)]);
+}
+
+/**
+ * Reads what `go work sync` reads: the graph of each module with the workspace's versions of all that provide a package
+ * that its packages, their tests and the tests of what they import need (workcmd.runSync, modload.EditBuildList). For
+ * want of a file go leaves the module as it is, and says nothing. What only tests of dependencies import is in no go.mod;
+ * the go.sum has its zip's hash.
+ */
+async function readSynced(reader: GraphReader, { mains }: BuildRequest, selected: Selected): Promise<void> {
+  for (const { goMod, goSum } of mains) {
+    const required = new Set(goMod.require.map(({ path }) => path));
+    const providers = [...selected.values()].filter(({ path, version, source }) => {
+      if (version === "" || source === undefined) return false;
+      return required.has(path) || (goSum?.hashes(source.path, source.version, "zip").length ?? 0) > 0;
+    });
+    if (prunes(goMod)) await reader.readPruned(providers);
+    else await reader.readTogether(providers, "unpruned");
+  }
 }
 
 /**
@@ -119,7 +139,7 @@ export async function closeRoots(
 }
 
 /** Joins a graph's L∪S with the versions that are wanted whole. */
-function closureOf(graph: ModuleGraph, whole: Iterable<ModuleVersion>): Closure {
+export function closureOf(graph: ModuleGraph, whole: Iterable<ModuleVersion>): Closure {
   const files = new Map<string, ClosureFile>();
   for (const version of graph.loaded) files.set(formatModuleVersion(version), { version, files: "mod" });
   for (const version of graph.selected) files.set(formatModuleVersion(version), { version, files: "mod" });
@@ -132,8 +152,10 @@ function closureOf(graph: ModuleGraph, whole: Iterable<ModuleVersion>): Closure 
   };
 }
 
-/** Tells the zips that a go.sum has a hash for; undefined where it is not known which zips go opens. */
+/** Tells the zips that a recording names or a go.sum has a hash for; undefined where it is not known which zips go opens. */
 function zipsWithHash(request: BuildRequest): ((module: ModuleVersion) => boolean) | undefined {
+  const { openedZips } = request;
+  if (openedZips !== undefined) return (module) => openedZips.has(formatModuleVersion(module));
   const sums = request.mains.map(({ goSum }) => goSum);
   if (request.work !== undefined) sums.push(request.workSum);
   if (sums.includes(undefined)) return undefined;

@@ -12,6 +12,8 @@ export type Reading = "pruned" | "unpruned" | "workspace";
 export class Round {
   /** The highest node of each path met so far (minimal version selection), main modules among them. */
   readonly selected = new Map<string, Node>();
+  /** Nodes that gave way to a higher one: most edges name such a node again, and versions are slow to compare. */
+  readonly #outdone = new Set<Node>();
   readonly #requirements: Requirements;
   readonly #concurrency: number;
   readonly #entered = {
@@ -29,7 +31,11 @@ export class Round {
 
   select(node: Node): void {
     const held = this.selected.get(node.path);
-    if (held === undefined || (held !== node && isBelow(held, node))) this.selected.set(node.path, node);
+    if (held === node || this.#outdone.has(node)) return;
+    const isHigher = held === undefined || isBelow(held, node);
+    if (isHigher) this.selected.set(node.path, node);
+    const lower = isHigher ? held : node;
+    if (lower !== undefined) this.#outdone.add(lower);
   }
 
   /** Has `idle` read the node's go.mod, and below it what `reading` says; each pair counts once. */

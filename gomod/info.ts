@@ -2,6 +2,7 @@ import { FormatError } from "./format-error.ts";
 import { quote } from "./go-quote.ts";
 import { decodeUtf8 } from "./go-unicode.ts";
 import { type Version, version } from "./version.ts";
+import { foldCase } from "./zip-names.ts";
 
 /** Where a version came from (cmd/go's codehost.Origin); a field that is absent is not known. */
 export interface Origin {
@@ -109,22 +110,46 @@ function parseObject(subject: string, text: string | Uint8Array): Map<string, un
     throw new FormatError(subject, `${subject}: ${size} bytes, more than ${MAX_INFO_BYTES}`);
   }
   let value: unknown;
+  let source: string;
   try {
-    value = JSON.parse(typeof text === "string" ? text : decodeUtf8(text));
+    source = typeof text === "string" ? text : decodeUtf8(text);
+    value = JSON.parse(source);
   } catch {
     throw new FormatError(subject, `${subject} is not JSON`);
   }
+  const repeated = repeatedName(source);
+  if (repeated !== undefined) throw new FormatError(subject, `${subject} has ${quote(repeated)} twice`);
   return objectFields(subject, value);
 }
 
-/** The fields under their names in lower case; one that is there as `Version` and `version` says two things. */
+/**
+ * A name that an object of this JSON has twice. JSON.parse takes the last one, encoding/json merges objects: such a
+ * file would say one thing to go and another to us.
+ */
+function repeatedName(json: string): string | undefined {
+  const open: (Set<string> | undefined)[] = [];
+  for (const found of json.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?|[{}[\]]/g)) {
+    const [token, colon] = found;
+    if (token === "{") open.push(new Set());
+    else if (token === "[") open.push(undefined);
+    else if (token === "}" || token === "]") open.pop();
+    else if (colon !== undefined) {
+      const name = String(JSON.parse(token.slice(0, -colon.length)));
+      if (open.at(-1)?.has(name)) return name;
+      open.at(-1)?.add(name);
+    }
+  }
+  return undefined;
+}
+
+/** The fields under their names folded as encoding/json folds them (`ſ` is an s); one that is there as `Version` and `version` says two things. */
 function objectFields(subject: string, value: unknown): Map<string, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new FormatError(subject, `${subject} is not a JSON object`);
   }
   const fields = new Map<string, unknown>();
   for (const [name, field] of Object.entries(value)) {
-    const folded = name.toLowerCase();
+    const folded = foldCase(name);
     if (fields.has(folded)) throw new FormatError(subject, `${subject} has ${quote(name)} twice`);
     fields.set(folded, field);
   }
@@ -133,7 +158,7 @@ function objectFields(subject: string, value: unknown): Map<string, unknown> {
 
 /** The text of a field; null counts as absent, as in encoding/json. */
 function stringField(subject: string, fields: Map<string, unknown>, name: string): string | undefined {
-  const value = fields.get(name.toLowerCase());
+  const value = fields.get(foldCase(name));
   if (value === undefined || value === null) return undefined;
   if (typeof value !== "string") throw new FormatError(subject, `${subject}: ${name} is not a string`);
   return value.toWellFormed();

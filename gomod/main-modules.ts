@@ -22,6 +22,8 @@ export interface BuildRequest {
    * given, what it requires is not known, and the graph says so.
    */
   readonly directories?: ReadonlyMap<string, GoMod>;
+  /** The zips that commands were seen to open, as `module@version`; what a go.sum says of zips does not count then. */
+  readonly openedZips?: ReadonlySet<string>;
 }
 
 /** What go reads instead of a module: another module, or a directory. */

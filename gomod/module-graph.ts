@@ -118,8 +118,8 @@ export class GraphReader {
   }
 
   /** Reads what is below all of `roots` at once, without raising any. */
-  async readTogether(roots: readonly Node[]): Promise<Selected> {
-    return (await this.#read(undefined, roots, "pruned")).selected;
+  async readTogether(roots: readonly Node[], reading: "pruned" | "unpruned" = "pruned"): Promise<Selected> {
+    return (await this.#read(undefined, roots, reading)).selected;
   }
 
   /** The graph of a workspace (modload.readModGraph with `workspace`); a main module has the version "". */

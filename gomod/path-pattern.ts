@@ -26,6 +26,14 @@ export function matchPrefixPatterns(globs: string, target: string): boolean {
   return false;
 }
 
+/** Whether each of the comma-separated globs can match a module path: not empty, well-formed, of its characters. */
+export function arePathPatterns(globs: string): boolean {
+  return globs.split(",").every((listed) => {
+    const glob = listed.endsWith("/") ? listed.slice(0, -1) : listed;
+    return /^[\w~./*?^[\]\\-]+$/.test(glob) && parseGlob(glob) !== undefined;
+  });
+}
+
 /** The first `count` elements of a path, or undefined where it has fewer. */
 function leadingElements(path: string, count: number): string | undefined {
   let end = -1;

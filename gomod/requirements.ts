@@ -48,7 +48,8 @@ export class Requirements {
   readonly asked = new Map<string, ModuleVersion>();
   /** Directories that replace a module, and whose go.mod was not given. */
   readonly unknownDirectories = new Set<string>();
-  readonly #nodes = new Map<string, Node>();
+  /** By path, then by version as written: it is asked for every edge of a graph, so no key is put together. */
+  readonly #nodes = new Map<string, Map<string, Node>>();
   readonly #loading = new Map<Node, Promise<void>>();
   readonly #excluded: ReadonlySet<string>;
   readonly #replacements: ReplacementTable;
@@ -64,17 +65,17 @@ export class Requirements {
 
   /** The node of a requirement; versions that early go wrote short (`v1`) or with metadata get their canonical form. */
   node(path: string, text: string): Node {
-    const written = `${path}@${text}`;
-    const known = this.#nodes.get(written);
+    let versions = this.#nodes.get(path);
+    if (versions === undefined) {
+      versions = new Map();
+      this.#nodes.set(path, versions);
+    }
+    const known = versions.get(text);
     if (known !== undefined) return known;
     const canonical = canonicalVersion(text);
-    if (canonical !== text && canonical !== "") {
-      const node = this.node(path, canonical);
-      this.#nodes.set(written, node);
-      return node;
-    }
-    const node = this.#newNode(path, text);
-    this.#nodes.set(written, node);
+    const isWrittenShort = canonical !== text && canonical !== "";
+    const node = isWrittenShort ? this.node(path, canonical) : this.#newNode(path, text);
+    versions.set(text, node);
     return node;
   }
 
@@ -91,7 +92,8 @@ export class Requirements {
       pruned: prunes(goMod),
       listsIndirect: false,
     };
-    this.#nodes.set(`${path}@`, node);
+    const versions = this.#nodes.get(path) ?? new Map<string, Node>();
+    this.#nodes.set(path, versions.set("", node));
     return node;
   }
 
@@ -119,6 +121,27 @@ export class Requirements {
       this.#loading.set(node, loading);
     }
     await loading;
+  }
+
+  /** Whether a main module excludes the version. */
+  isExcluded(path: string, version: string): boolean {
+    return this.#excluded.has(`${path}@${version}`);
+  }
+
+  /** Whether a `replace` line without a version names the path, so that no version of it is ever read. */
+  isReplaced(path: string): boolean {
+    return this.#replacements.get(path, "") !== undefined;
+  }
+
+  /**
+   * A node's go.mod file, or its replacement's, whatever module it declares (modload.rawGoModSummary); undefined where
+   * it cannot be had.
+   */
+  async goModOf(node: Node): Promise<GoMod | undefined> {
+    if (node.directory !== undefined) return this.#replacements.goModOf(node.directory);
+    if (node.source === undefined) return undefined;
+    this.asked.set(formatModuleVersion(node.source), node.source);
+    return await this.#load(node.source).catch(() => undefined);
   }
 
   #newNode(path: string, version: string): Node {

@@ -37,12 +37,29 @@ export async function readRootGraph(
   const reader = new GraphReader(requirements, options);
   const selected = await reader.readPruned(wished);
   const promotion = new Promotion(reader, selected, wished);
-  for (const root of wished) {
-    promotion.join(root, false);
-    for (const listed of root.requires ?? []) promotion.join(listed, root.pruned && !root.listsIndirect);
-  }
+  promotion.joinWished(wished);
   for (const node of selected.values()) promotion.join(node, false);
   return { selected, selectable: await promotion.run() };
+}
+
+/**
+ * The same of a project that requires `required` and the wished modules, and selects `selected` before it imports any
+ * of their packages. What it imports already is provided by what it requires, as `go mod tidy` leaves it.
+ */
+export async function readSelectable(
+  reader: GraphReader,
+  selected: Selected,
+  required: readonly Node[],
+  wished: readonly Node[],
+): Promise<ReadonlySet<Node>> {
+  const promotion = new Promotion(reader, selected, wished);
+  for (const node of required) promotion.join(node, false);
+  promotion.joinWished(wished);
+  for (const { path } of [...required, ...wished.flatMap((root) => root.requires ?? [])]) {
+    const node = selected.get(path);
+    if (node !== undefined && node.version !== "") promotion.join(node, false);
+  }
+  return await promotion.run();
 }
 
 /** Finds what can be selected as more and more of it becomes a root. */
@@ -73,6 +90,14 @@ class Promotion {
     if (untidy) this.#untidy.add(node);
     const least = this.#floor.get(node.path);
     if (least === undefined || least === node || isBelow(least, node)) this.#selectable.add(node);
+  }
+
+  /** Takes the wished modules, and all that they list, for providers of packages. */
+  joinWished(wished: readonly Node[]): void {
+    for (const root of wished) {
+      this.join(root, false);
+      for (const listed of root.requires ?? []) this.join(listed, root.pruned && !root.listsIndirect);
+    }
   }
 
   async run(): Promise<ReadonlySet<Node>> {

@@ -1,4 +1,3 @@
-import type { GoMod } from "../gomod/go-mod.ts";
 import { isPseudoVersion } from "../gomod/pseudo-version.ts";
 import { prerelease } from "../gomod/semver.ts";
 import { compareVersions, isIncompatible, type Version } from "../gomod/version.ts";
@@ -22,13 +21,4 @@ export async function latestVersion(
     last !== undefined && (compatible.length === tagged.length || (await hasGoMod(last)));
   const candidates = onlyCompatible ? compatible : tagged;
   return candidates.findLast((version) => prerelease(version) === "") ?? candidates.at(-1) ?? sorted.at(-1);
-}
-
-/**
- * Whether a go.mod is what cmd/go makes up for a module without one (modfetch.LegacyGoMod): a module line alone.
- */
-export function isMadeUp(goMod: GoMod): boolean {
-  const { go, toolchain, require, exclude, replace, retract, tool, ignore, godebug } = goMod;
-  const lists = [require, exclude, replace, retract, tool, ignore, godebug];
-  return go === undefined && toolchain === undefined && lists.every((list) => list.length === 0);
 }

@@ -133,6 +133,8 @@ describeWithGo("the closure of a project", () => {
     for (const go of ["1.17", "1.18"]) {
       const request = { mains: [{ name: "go.mod", goMod: parseGoMod("go.mod", goMod(go), "strict") }] };
       const held = closurePaths((await closeBuild(request, "tidy", loadFrom(files))).files);
+      const upgraded = closurePaths((await closeBuild(request, "upgrade", loadFrom(files))).files);
+      expect([...held].filter((path) => !upgraded.has(path))).toEqual([]);
       const proxy = await startRecordingProxy(new Map([...files].filter(([path]) => held.has(path))));
       try {
         const source = goFile("main", ["example.com/a"]);
@@ -143,6 +145,37 @@ describeWithGo("the closure of a project", () => {
       }
     }
     expect(asked).toEqual({ "1.17": true, "1.18": false });
+  });
+
+  test("that is a workspace has what its sync reads below what only a dependency's test imports", async () => {
+    const universe = modules("p v1.0.0 1.21", "k v1.0.0 1.16: p v1.0.0", "x v1.0.0 1.21: k v1.0.0").map(
+      (module) =>
+        module.path === "example.com/x"
+          ? { ...module, imports: { ...module.imports, test: ["example.com/k"] } }
+          : module,
+    );
+    const files = proxyFiles(universe);
+    const proxy = await startRecordingProxy(files);
+    try {
+      const goMod = "module example.com/main\n\ngo 1.21\n\nrequire example.com/x v1.0.0\n";
+      const goWork = "go 1.21\n\nuse ./a\n";
+      const source = { "go.work": goWork, "a/go.mod": goMod, "a/main.go": goFile("main", ["example.com/x"]) };
+      const project = await goProject(proxy.url, source);
+      await project.go("-C", "a", "mod", "tidy");
+      const goSum = parseGoSum("a/go.sum", readFileSync(join(project.dir, "a/go.sum"), "utf8"));
+      const mains = [{ name: "a/go.mod", goMod: parseGoMod("a/go.mod", goMod, "strict"), goSum }];
+      const request = { mains, work: parseGoWork("go.work", goWork) };
+      const held = closurePaths((await closeBuild(request, "tidy", loadFrom(files))).files);
+      const fresh = await goProject(proxy.url, source);
+      await fresh.write({ "a/go.sum": readFileSync(join(project.dir, "a/go.sum"), "utf8") });
+      proxy.take();
+      await fresh.go("work", "sync");
+      const asked = [...proxy.take()].filter((path) => files.has(path) && !path.endsWith("/list"));
+      expect(asked).toContain("/example.com/p/@v/v1.0.0.mod");
+      expect(asked.filter((path) => !held.has(path))).toEqual([]);
+    } finally {
+      await proxy.close();
+    }
   });
 
   test("has the module of the replace line for the very version, before that for all", async () => {

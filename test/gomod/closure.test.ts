@@ -1,12 +1,9 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { closeBuild, closeRoots } from "../../gomod/closure.ts";
 import { moduleVersion } from "../../gomod/version.ts";
 import { describeWithGo } from "../go-command.ts";
 import { cleanUp, type GoProject, goProject } from "./go-project.ts";
 import {
-  chooseDirect,
   escaped,
   goFile,
   moduleUniverse,
@@ -15,14 +12,14 @@ import {
   random,
   type UniverseModule,
 } from "./module-universe.ts";
-import { buildRequest, closurePaths, loadFrom, type ProjectFiles, randomModule } from "./project-files.ts";
+import { buildRequest, closurePaths, loadFrom } from "./project-files.ts";
 import { type ProxyFiles, type RecordingProxy, startRecordingProxy } from "./recording-proxy.ts";
+import { succeeds, tidyProject } from "./tidy-project.ts";
 
 /** Each makes another universe of modules; any number may be tried. */
 const SEEDS = Array.from({ length: Number(process.env.GRAPH_SEEDS ?? 25) }, (_, at) => at + 1);
 /** Not every random choice is something that go can build. */
 const TRIES = 5;
-const TIDY_TRIES = 20;
 
 afterEach(cleanUp);
 
@@ -103,27 +100,6 @@ async function useRoots(
   for (const { path, version } of roots) await outside.go("install", "-n", `${path}/cmd@${version}`);
 }
 
-/** A project after `go mod tidy`. */
-async function tidyProject(
-  universe: readonly UniverseModule[],
-  proxy: RecordingProxy,
-  pick: Random,
-): Promise<ProjectFiles> {
-  for (let tries = 0; tries < TIDY_TRIES; tries++) {
-    const files = randomModule(universe, pick);
-    const imports = chooseDirect(universe, pick).map(({ path }) => (pick(3) === 0 ? `${path}/sub` : path));
-    const mainGo = goFile("main", imports);
-    const project = await goProject(proxy.url, { ...files, "main.go": mainGo });
-    const tidied = await succeeds(async () => {
-      await project.go("mod", "tidy");
-      await project.go("mod", "tidy");
-    });
-    if (tidied)
-      return { ...files, "main.go": mainGo, "go.mod": readFileSync(join(project.dir, "go.mod"), "utf8") };
-  }
-  throw new Error(`none of ${TIDY_TRIES} random projects could be tidied`);
-}
-
 function chooseRoots(universe: readonly UniverseModule[], pick: Random): UniverseModule[] {
   const withGoMod = universe.filter(({ version }) => !version.endsWith("+incompatible"));
   const byPath = new Map<string, UniverseModule>();
@@ -145,14 +121,4 @@ function listingOnly(roots: readonly UniverseModule[], files: ProxyFiles): Proxy
 
 function askedFiles(proxy: RecordingProxy): string[] {
   return [...proxy.take()].filter((path) => /\.(mod|info|zip)$/.test(path));
-}
-
-async function succeeds(body: () => Promise<void>): Promise<boolean> {
-  try {
-    await body();
-    return true;
-  } catch (error) {
-    if (error instanceof Error && error.message.startsWith("go ")) return false;
-    throw error;
-  }
 }

@@ -107,6 +107,24 @@ describeWithOracle("info files against Go's encoding/json", () => {
 });
 
 describe("info files", () => {
+  // Found by test/gomod/mutated.test.ts: Go reads another version, or both origins.
+  test.each([
+    ["a name with ſ for s", '{"Version":"v1.0.0","Ver\u017fion":"v1.0.1"}'],
+    ["two Versions", '{"Version":"v1.0.0","Version":"v1.0.1"}'],
+    ["two Origins", '{"Version":"v1.0.0","Origin":{"VCS":"git"},"Origin":{"URL":"x"}}'],
+    ["one name escaped", '{"Version":"v1.0.0","\\u0056ersion":"v1.0.1"}'],
+  ])("what says two things is refused: %s", (_, file) => {
+    expect(() => parseInfo(file)).toThrow(/^@latest has "(?:Ver[sſ]ion|Origin)" twice$/);
+    expect(() => parseInfo(file)).toThrow(FormatError);
+  });
+
+  test("a name counts as Go folds it, and may stand in two objects", () => {
+    expect(parseInfo('{"Ver\u017fion":"v1.0.0","a":{"Version":1},"b":[{"a":1},{"a":"x"}]}').version).toBe(
+      "v1.0.0",
+    );
+    expect(parseInfo('{"Version":"v1.0.0","a":"\\"Version\\":","b":{}}').version).toBe("v1.0.0");
+  });
+
   test("fields match in any case, unknown ones are passed over, the time stays verbatim", () => {
     const file = `{ "version": "v1.0.0", "Time": "2020-01-01T00:00:00.120000000+01:00",
       "Origin": {"vcs": "git", "URL": "https://example.com/a", "Hash": "", "New": {"a": [1]}}, "Name": 5 }`;

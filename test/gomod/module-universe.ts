@@ -46,13 +46,12 @@ const GO_LINES = [undefined, "1.16", "1.16", "1.17", "1.17", "1.20", "1.21"];
  * in cycles, for tests alone, for nothing at all. Packages import only from modules made before, so there are no
  * import cycles; every import has a requirement.
  */
-export function moduleUniverse(pick: Random): UniverseModule[] {
+export function moduleUniverse(pick: Random, shapeOf = anyShape): UniverseModule[] {
   const count = 8 + pick(6);
   const made: UniverseModule[] = [];
   for (let at = 0; at < count; at++) {
-    const path = pick(5) === 0 ? `example.com/Dir/m${at}` : `example.com/m${at}`;
-    const versions = VERSIONS.filter(() => pick(5) < 3);
-    for (const version of versions.length === 0 ? ["v1.0.0"] : versions) {
+    const { path, versions } = shapeOf(at, pick);
+    for (const version of versions) {
       made.push(
         universeModule(
           path,
@@ -65,6 +64,18 @@ export function moduleUniverse(pick: Random): UniverseModule[] {
   }
   return made.map((module) => withCycle(module, made, pick));
 }
+
+/** A module's path and versions, ascending. */
+export type ShapeOf = (
+  at: number,
+  pick: Random,
+) => { readonly path: string; readonly versions: readonly string[] };
+
+const anyShape: ShapeOf = (at, pick) => {
+  const path = pick(5) === 0 ? `example.com/Dir/m${at}` : `example.com/m${at}`;
+  const versions = VERSIONS.filter(() => pick(5) < 3);
+  return { path, versions: versions.length === 0 ? ["v1.0.0"] : versions };
+};
 
 /** Now and then a requirement that nothing imports, on any module at all: cycles, even on itself. */
 function withCycle(module: UniverseModule, all: readonly UniverseModule[], pick: Random): UniverseModule {

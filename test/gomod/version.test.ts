@@ -73,6 +73,8 @@ describeWithOracle("versions against golang.org/x/mod/module", () => {
     const invalid = table<string[]>("module/pseudo_test.go", "TestInvalidPseudoVersionBase").flat();
     expect(invalid).toHaveLength(7);
     for (const text of invalid) expect(() => pseudoVersionBase(text)).toThrow(FormatError);
+    // TestInvalidPseudoVersionTime has this one text.
+    expect(() => pseudoVersionTime("---")).toThrow(FormatError);
   });
 
   test("random near-pseudo-versions get x/mod's answers, in x/mod's words", () => {

@@ -2,6 +2,7 @@ import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from "node:c
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { tally } from "../differential/tally.ts";
 
 const root = join(import.meta.dirname, "../..");
 /** Filled once by the go command and kept between runs; shared with other suites. */
@@ -36,6 +37,7 @@ export type GoQuestion =
 /** test/oracle/zip, built and running until `close`; answers come in the order of the questions. */
 export class ZipOracle {
   readonly #process: ChildProcessWithoutNullStreams;
+  readonly #asked = new Map<string, number>();
   readonly #waiting: ((answer: GoAnswer) => void)[] = [];
 
   constructor() {
@@ -55,6 +57,7 @@ export class ZipOracle {
   }
 
   ask(question: GoQuestion): Promise<GoAnswer> {
+    this.#asked.set(question.op, (this.#asked.get(question.op) ?? 0) + 1);
     return new Promise((resolve) => {
       this.#waiting.push(resolve);
       this.#process.stdin.write(`${JSON.stringify(question)}\n`);
@@ -67,6 +70,7 @@ export class ZipOracle {
   }
 
   close(): void {
+    for (const op of ["verdict", "hash1", "hash"]) tally(op, this.#asked.get(op) ?? 0);
     this.#process.stdin.end();
   }
 }

@@ -37,6 +37,17 @@ func main() {
 	}
 }
 
+// bytes asks another operation with arguments in base64: text that need not be UTF-8.
+func init() {
+	operations["bytes"] = func(args []string) any {
+		decoded := []string{}
+		for _, arg := range args[1:] {
+			decoded = append(decoded, string(bytesOf(arg)))
+		}
+		return operations[args[0]](decoded)
+	}
+}
+
 func fatal(err error) {
 	fmt.Fprintln(os.Stderr, "oracle:", err)
 	os.Exit(1)
