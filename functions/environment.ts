@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
+import { parseSumdbs, type SumdbOption } from "../adapters/upstream/sumdb-option.ts";
 import { type ModulePath, modulePath } from "../gomod/module-path.ts";
 import { misuse } from "../mirror/errors.ts";
-import { parseVerifierKey, type Verifier } from "../sumdb/note.ts";
+import { TILE_EXTENTS, type TileExtent } from "../sumdb/tile-extent.ts";
 
 /** What a function's environment says, read once at start-up. infra/ writes it (infra/pipeline-stack.ts). */
 export interface FunctionEnvironment {
@@ -14,7 +15,9 @@ export interface FunctionEnvironment {
   readonly table: string;
   readonly queues: { readonly fresh: string; readonly backfill: string } | undefined;
   readonly upstream: string | undefined;
-  readonly sumdb: { readonly verifier: Verifier; readonly url: string | undefined } | undefined;
+  readonly sumdbs: readonly SumdbOption[] | undefined;
+  /** How many of each checksum database's tiles are held. */
+  readonly sumdbTiles: TileExtent;
   /** GONOSUMDB patterns, comma-separated. */
   readonly noSumdb: string;
   /** What the poll feed asks. */
@@ -36,6 +39,7 @@ const shape = z.object({
   MODFERRY_BACKFILL_QUEUE_URL: optional,
   MODFERRY_UPSTREAM: optional,
   MODFERRY_SUMDB: optional,
+  MODFERRY_SUMDB_TILES: z.enum(TILE_EXTENTS).default("upper"),
   MODFERRY_NO_SUMDB: z.string().default(""),
   MODFERRY_MODULES_FILE: optional,
 });
@@ -60,7 +64,8 @@ export function readFunctionEnvironment(env: NodeJS.ProcessEnv): FunctionEnviron
     table: values.MODFERRY_TABLE,
     queues: fresh === undefined || backfill === undefined ? undefined : { fresh, backfill },
     upstream: values.MODFERRY_UPSTREAM,
-    sumdb: values.MODFERRY_SUMDB === undefined ? undefined : parseSumdb(values.MODFERRY_SUMDB),
+    sumdbs: values.MODFERRY_SUMDB === undefined ? undefined : readSumdbs(values.MODFERRY_SUMDB),
+    sumdbTiles: values.MODFERRY_SUMDB_TILES,
     noSumdb: values.MODFERRY_NO_SUMDB,
     modules: values.MODFERRY_MODULES_FILE === undefined ? [] : readModules(values.MODFERRY_MODULES_FILE),
   };
@@ -77,7 +82,12 @@ function readModules(file: string): ModulePath[] {
   }
 }
 
-function parseSumdb(text: string): { verifier: Verifier; url: string | undefined } {
-  const [key = "", url] = text.split(" ");
-  return { verifier: parseVerifierKey(key), url };
+/** A JSON array of what `--sumdb` takes. */
+function readSumdbs(text: string): readonly SumdbOption[] {
+  try {
+    return parseSumdbs(z.array(z.string()).min(1).parse(JSON.parse(text)));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split("\n", 1)[0] : String(cause);
+    throw misuse("MODFERRY_SUMDB", `environment: MODFERRY_SUMDB: ${reason}; deploy the stacks again`, cause);
+  }
 }

@@ -9,6 +9,7 @@ import { SqsQueue } from "../adapters/aws/sqs-queue.ts";
 import { SpoolFolder } from "../adapters/local/spool-folder.ts";
 import { zipChecker } from "../adapters/local/zip-checker.ts";
 import { openSources } from "../adapters/upstream/sources.ts";
+import { openTileSources } from "../adapters/upstream/tile-sources.ts";
 import type { ChecksumDatabase } from "../mirror/checksum-database.ts";
 import { misuse } from "../mirror/errors.ts";
 import type { MirrorEvent } from "../mirror/events.ts";
@@ -22,7 +23,8 @@ export const owner = randomUUID();
 
 /**
  * The gateway gives up after 29 s with an error of its own, so serve's must come before it: an answer asks two things of
- * the stores at most, one after the other, and each may cost two tries of a second to connect and five to answer.
+ * the stores at most, one after the other, and each may cost two tries of a second to connect and five to answer. (A
+ * tile that is got from the upstream may add ten seconds, mirror/missing-tiles.ts: too long only where all is that slow.)
  */
 const SERVE_LIMITS: RequestLimits = { attempts: 2, connection: 1_000, request: 5_000 };
 
@@ -34,19 +36,24 @@ const WHOLE_EXCHANGE = 120_000;
 
 export function serveParts(environment: FunctionEnvironment): ServeParts {
   const settings = environmentSettings(environment);
-  return {
-    tree: new S3Tree({ client: s3Client(settings, SERVE_LIMITS), bucket: environment.treeBucket }),
+  const tree = new S3Tree({ client: s3Client(settings, SERVE_LIMITS), bucket: environment.treeBucket });
+  const { upstream: url, sumdbs } = environment;
+  const parts = {
+    tree,
     ledger: new DynamoDbLedger({ client: dynamoDbClient(settings, SERVE_LIMITS), table: environment.table }),
     now: Date.now,
   };
+  // The configuration names an upstream only to an endpoint that may fetch tiles from it.
+  if (url === undefined || sumdbs === undefined) return parts;
+  return { ...parts, missingTiles: openTileSources({ url, sumdbs, tree, now: Date.now }).missingTiles };
 }
 
 /** Everything that plan, accept-request, work and reconcile need. */
 export function mirrorParts(
   environment: FunctionEnvironment,
-): MirrorParts & { readonly database: ChecksumDatabase } {
-  const { upstream: url, sumdb, queues, noSumdb } = environment;
-  if (url === undefined || sumdb === undefined || queues === undefined) {
+): MirrorParts & { readonly databases: readonly ChecksumDatabase[] } {
+  const { upstream: url, sumdbs, queues, noSumdb } = environment;
+  if (url === undefined || sumdbs === undefined || queues === undefined) {
     throw misuse(
       "environment",
       "environment: MODFERRY_UPSTREAM, MODFERRY_SUMDB or a queue's URL is missing; deploy the stacks again",
@@ -56,33 +63,35 @@ export function mirrorParts(
   const s3 = s3Client(settings);
   const tree = new S3Tree({ client: s3, bucket: environment.treeBucket });
   const ledger = new DynamoDbLedger({ client: dynamoDbClient(settings), table: environment.table });
+  const vault = new S3Vault({ client: s3, bucket: environment.vaultBucket });
   const folder = join(tmpdir(), "modferry");
   sweepSpools(folder);
   const spools = new SpoolFolder(folder);
   const budget = new SpoolBudget();
-  const { upstream, databaseFor, database } = openSources({
+  const { upstream, databasesFor, databases } = openSources({
     url,
-    verifier: sumdb.verifier,
-    sumdbUrl: sumdb.url,
+    sumdbs,
     noSumdb,
     spool: (chunks, limit, subject) => budget.hold(limit, () => spools.spool(chunks, limit, subject)),
     timing: { whole: WHOLE_EXCHANGE },
     tree,
+    vault,
     ledger,
     report,
     owner,
+    tiles: environment.sumdbTiles,
   });
   return {
     tree,
-    vault: new S3Vault({ client: s3, bucket: environment.vaultBucket }),
+    vault,
     ledger,
     queue: new SqsQueue({ client: sqsClient(settings), urls: queues }),
     upstream,
     zips: zipChecker,
-    databaseFor,
+    databasesFor,
     now: Date.now,
     report,
-    database,
+    databases,
   };
 }
 
@@ -90,10 +99,13 @@ function environmentSettings({ region, endpointUrl }: FunctionEnvironment) {
   return { region, ...(endpointUrl === undefined ? {} : { endpointUrl }) };
 }
 
-/** One JSON object a line; the text in it comes from outside and cannot forge a line, since JSON escapes it. */
+/**
+ * One JSON object a line; the text in it comes from outside and cannot forge a line, since JSON escapes it. Not by
+ * console.log, before whose lines Lambda puts time and request: metric filters (infra/fork-alarm.ts) read whole lines.
+ */
 export function report(event: MirrorEvent): void {
   const { event: message, ...labels } = event;
-  console.log(JSON.stringify({ "@timestamp": new Date().toISOString(), message, labels }));
+  process.stdout.write(`${JSON.stringify({ "@timestamp": new Date().toISOString(), message, labels })}\n`);
 }
 
 /** Lambda's own clock. */

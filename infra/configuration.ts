@@ -1,8 +1,11 @@
 import { z } from "zod";
+import { parseSumdbs, printSumdb } from "../adapters/upstream/sumdb-option.ts";
 import { modulePath } from "../gomod/module-path.ts";
+import { arePathPatterns } from "../gomod/path-pattern.ts";
 import { misuse } from "../mirror/errors.ts";
 import { PUBLIC_DATABASE_KEY } from "../sumdb/known-databases.ts";
 import { parseVerifierKey } from "../sumdb/note.ts";
+import { TILE_EXTENTS } from "../sumdb/tile-extent.ts";
 
 /** Passes `parse`, and says its error as the field's. */
 function parsedBy(parse: (text: string) => unknown) {
@@ -28,7 +31,7 @@ const schedule = z
  * configuration puts there fits beside the names of queues, buckets and table. The poll list travels in the asset.
  */
 const LONGEST_URL = 512;
-const LONGEST_KEY = 256;
+const LONGEST_SUMDB = 1_024;
 const LONGEST_NO_SUMDB = 1_800;
 
 /** Functions show their environment in the console, and the template is in the clear: no secret may be in a URL. */
@@ -40,6 +43,46 @@ const plainUrl = z
     return url?.username === "" && url.password === "" && url.search === "" && url.hash === "";
   }, "must not hold a user name, a password, a query or a fragment: deployed functions would show it");
 
+const sumdb = z.strictObject({
+  /** Its verifier key, as GOSUMDB has it. */
+  key: parsedBy(parseVerifierKey),
+  /** Its own address; without it, it is asked through the upstream's /sumdb/. */
+  url: plainUrl.optional(),
+  /** GONOSUMDB patterns of the module paths that it covers; left out: all that no other database names, `*`: all. */
+  modules: z
+    .array(
+      z
+        .string()
+        .refine(
+          (glob) => !glob.includes(",") && arePathPatterns(glob),
+          "give a pattern of module paths, such as corp.example or *.corp.example",
+        ),
+    )
+    .min(1)
+    .optional(),
+});
+
+/** As the functions' environment holds them: a JSON array of what `--sumdb` takes. */
+export function printSumdbs(databases: readonly z.output<typeof sumdb>[]): string {
+  const print = ({ key, url, modules }: z.output<typeof sumdb>) =>
+    printSumdb({ key, url, modules: modules?.join(",") });
+  return JSON.stringify(databases.map(print));
+}
+
+function checkSumdbs(databases: readonly z.output<typeof sumdb>[], context: z.RefinementCtx): void {
+  const printed = printSumdbs(databases);
+  try {
+    parseSumdbs(JSON.parse(printed));
+  } catch (error) {
+    const message = error instanceof Error ? error.message.replace(/^--sumdb: /, "") : String(error);
+    context.addIssue({ code: "custom", message });
+  }
+  if (Buffer.byteLength(printed) > LONGEST_SUMDB) {
+    const message = `more than ${LONGEST_SUMDB} bytes together, which a function's environment does not hold; use shorter patterns`;
+    context.addIssue({ code: "custom", message });
+  }
+}
+
 const endpointIds = z
   .array(z.string().regex(/^vpce-[0-9a-f]+$/, "such as vpce-0123456789abcdef0"))
   .default([]);
@@ -50,12 +93,17 @@ const shape = z.strictObject({
   upstream: z.strictObject({
     /** A GOPROXY, perhaps with a path. */
     url: plainUrl,
-    /** The checksum database's verifier key, as GOSUMDB has it. */
-    sumdbKey: parsedBy(parseVerifierKey)
-      .refine((key) => key.length <= LONGEST_KEY, `longer than ${LONGEST_KEY} bytes`)
-      .default(PUBLIC_DATABASE_KEY),
-    /** The database's own address; without it, it is asked through the upstream's /sumdb/. */
-    sumdbUrl: plainUrl.optional(),
+    /** Checksum databases; of those that cover a module the first must have it, and all that have it must agree. */
+    sumdb: z
+      .array(sumdb)
+      .min(1, "name at least one, or leave it out for the public one")
+      .default([{ key: PUBLIC_DATABASE_KEY }])
+      .superRefine(checkSumdbs),
+    /**
+     * How many of each database's tiles are held: `needed`, `upper` (all above the lowest level) or `full`, 2 GB of the
+     * public one, for islands and static copies of the tree (sumdb/tile-extent.ts).
+     */
+    sumdbTiles: z.enum(TILE_EXTENTS).default("upper"),
     /** GONOSUMDB patterns of module paths that no checksum database covers. */
     noSumdb: z
       .array(z.string().min(1))
@@ -73,6 +121,18 @@ const shape = z.strictObject({
       reconcile: schedule.default("rate(1 minute)"),
     })
     .default({ plan: "rate(10 minutes)", reconcile: "rate(1 minute)" }),
+  alarms: z
+    .strictObject({
+      /** An SNS topic that is told of alarms, and when they end. Its own policy must let CloudWatch publish. */
+      topicArn: z
+        .string()
+        .regex(
+          /^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}$/,
+          "give an SNS topic's ARN, such as arn:aws:sns:eu-central-1:123456789012:alarms",
+        )
+        .optional(),
+    })
+    .default({}),
   limits: z
     .strictObject({
       /** Functions at work on one queue at a time; SQS takes 2 at least. */
@@ -85,8 +145,13 @@ const shape = z.strictObject({
       vpcEndpointIds: endpointIds,
       /** Endpoints for S3 through which clients follow presigned links. None: links work from any network. */
       s3VpcEndpointIds: endpointIds,
+      /**
+       * Whether the endpoint gets tiles of a checksum database that the tree lacks from the upstream, proves and stores
+       * them. Its function is outside of any VPC and so can; without it, it has no right to write.
+       */
+      fetchesTiles: z.boolean().default(true),
     })
-    .default({ vpcEndpointIds: [], s3VpcEndpointIds: [] }),
+    .default({ vpcEndpointIds: [], s3VpcEndpointIds: [], fetchesTiles: true }),
   aws: z
     .strictObject({
       region: z

@@ -9,7 +9,7 @@ import {
 } from "aws-cdk-lib/aws-apigateway";
 import { AnyPrincipal, Effect, PolicyDocument, PolicyStatement } from "aws-cdk-lib/aws-iam";
 import type { Construct } from "constructs";
-import type { Configuration } from "./configuration.ts";
+import { type Configuration, printSumdbs } from "./configuration.ts";
 import { grantLedger, grantTree } from "./grants.ts";
 import { MirrorFunction } from "./mirror-function.ts";
 
@@ -22,13 +22,23 @@ export class EndpointStack extends Stack {
   constructor(scope: Construct, id: string, props: StackProps & { readonly configuration: Configuration }) {
     super(scope, id, props);
     const { configuration } = props;
+    const { fetchesTiles } = configuration.endpoint;
     const serve = new MirrorFunction(this, "Serve", {
       configuration,
       function: "serve",
       timeout: SERVE_TIMEOUT,
       memoryMiB: 512,
+      ...(fetchesTiles
+        ? {
+            environment: {
+              MODFERRY_UPSTREAM: configuration.upstream.url,
+              MODFERRY_SUMDB: printSumdbs(configuration.upstream.sumdb),
+            },
+          }
+        : {}),
     });
-    grantTree(serve, { read: ["*"] });
+    // Besides reading, it only ever adds proven tiles.
+    grantTree(serve, { read: ["*"], ...(fetchesTiles ? { write: ["sumdb/*/tile/*"] } : {}) });
     grantLedger(serve, ["BatchGetItem", "Query"]);
     const api = this.#api(configuration, serve);
     new CfnOutput(this, "ApiId", { value: api.restApiId });

@@ -30,6 +30,7 @@ export interface MirrorFunctionProps {
 /** One function of the mirror: its bundle, a role with nothing but its log group, and its log group. */
 export class MirrorFunction extends Construct {
   readonly function: LambdaFunction;
+  readonly logs: LogGroup;
   readonly names: Names;
   readonly #role: Role;
 
@@ -38,7 +39,7 @@ export class MirrorFunction extends Construct {
     const { configuration } = props;
     this.names = new Names(configuration, Stack.of(this));
     const functionName = `${configuration.name}-${props.function}`;
-    const logGroup = new LogGroup(this, "Logs", {
+    this.logs = new LogGroup(this, "Logs", {
       logGroupName: `/modferry/${functionName}`,
       retention: configuration.aws.logRetentionDays as RetentionDays,
       removalPolicy: RemovalPolicy.DESTROY,
@@ -47,7 +48,7 @@ export class MirrorFunction extends Construct {
       assumedBy: new ServicePrincipal("lambda.amazonaws.com"),
     });
     // Its own streams only; the group is made here, not by Lambda.
-    this.grant(["logs:CreateLogStream", "logs:PutLogEvents"], [logGroup.logGroupArn]);
+    this.grant(["logs:CreateLogStream", "logs:PutLogEvents"], [this.logs.logGroupArn]);
     this.function = new LambdaFunction(this, "Function", {
       functionName,
       runtime: Runtime.NODEJS_24_X,
@@ -61,7 +62,7 @@ export class MirrorFunction extends Construct {
         : { ephemeralStorageSize: Size.mebibytes(props.temporaryMiB) }),
       ...(props.feedsItself ? { recursiveLoop: RecursiveLoop.ALLOW } : {}),
       role: this.#role.withoutPolicyUpdates(),
-      logGroup,
+      logGroup: this.logs,
       environment: {
         MODFERRY_TREE_BUCKET: this.names.treeBucket,
         MODFERRY_VAULT_BUCKET: this.names.vaultBucket,

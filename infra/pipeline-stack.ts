@@ -4,7 +4,8 @@ import { SqsEventSource } from "aws-cdk-lib/aws-lambda-event-sources";
 import { CfnSchedule } from "aws-cdk-lib/aws-scheduler";
 import { type IQueue, Queue, QueueEncryption } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
-import type { Configuration } from "./configuration.ts";
+import { type Configuration, printSumdbs } from "./configuration.ts";
+import { ForkAlarm } from "./fork-alarm.ts";
 import { grantDueIndex, grantLedger, grantTree, grantVault } from "./grants.ts";
 import { MirrorFunction, type MirrorFunctionProps } from "./mirror-function.ts";
 import { Names } from "./names.ts";
@@ -37,10 +38,11 @@ export class PipelineStack extends Stack {
     this.#names = new Names(props.configuration, this);
     this.#fresh = this.#workQueue("fresh");
     this.#backfill = this.#workQueue("backfill");
-    this.#plan();
+    const plan = this.#plan();
     this.#acceptRequest();
-    this.#work();
+    const work = this.#work();
     this.#reconcile();
+    new ForkAlarm(this, "ForkAlarm", props.configuration, [plan, work]);
   }
 
   /** Redelivery and the dead-letter queue serve crashes only: what fails is recorded and acknowledged. */
@@ -69,10 +71,8 @@ export class PipelineStack extends Stack {
         MODFERRY_FRESH_QUEUE_URL: this.#fresh.queueUrl,
         MODFERRY_BACKFILL_QUEUE_URL: this.#backfill.queueUrl,
         MODFERRY_UPSTREAM: upstream.url,
-        MODFERRY_SUMDB: [
-          upstream.sumdbKey,
-          ...(upstream.sumdbUrl === undefined ? [] : [upstream.sumdbUrl]),
-        ].join(" "),
+        MODFERRY_SUMDB: printSumdbs(upstream.sumdb),
+        MODFERRY_SUMDB_TILES: upstream.sumdbTiles,
         MODFERRY_NO_SUMDB: upstream.noSumdb.join(","),
         ...props.environment,
       },
@@ -80,8 +80,8 @@ export class PipelineStack extends Stack {
     return made;
   }
 
-  /** Hands in what is new as objects in the inbox, and moves the checksum database's head on. */
-  #plan(): void {
+  /** Hands in what is new as objects in the inbox, and moves the checksum databases' heads on. */
+  #plan(): MirrorFunction {
     const plan = this.#function("Plan", {
       function: "plan",
       timeout: WORK_TIMEOUT,
@@ -90,9 +90,13 @@ export class PipelineStack extends Stack {
       files: { [MODULES_FILE]: JSON.stringify(this.#configuration.modules) },
     });
     grantTree(plan, { read: ["sumdb/*"], write: ["sumdb/*"] });
-    grantVault(plan, { read: ["inbox/requests/*"], write: ["inbox/requests/*", "evidence/*"] });
+    grantVault(plan, {
+      read: ["inbox/requests/*"],
+      write: ["inbox/requests/*", "evidence/fork/*", "decisions/clear-fork/*"],
+    });
     grantLedger(plan, ["GetItem", "BatchGetItem", "Query", "PutItem", "DeleteItem"]);
     this.#schedule(plan, this.#configuration.schedule.plan);
+    return plan;
   }
 
   #acceptRequest(): void {
@@ -108,7 +112,7 @@ export class PipelineStack extends Stack {
     this.#feed(accept, inbox, REQUESTS_PER_CALL, 2);
   }
 
-  #work(): void {
+  #work(): MirrorFunction {
     const work = this.#function("Work", {
       function: "work",
       timeout: WORK_TIMEOUT,
@@ -122,6 +126,7 @@ export class PipelineStack extends Stack {
     this.#grantSend(work);
     for (const queue of [this.#fresh, this.#backfill])
       this.#feed(work, queue, ORDERS_PER_CALL, this.#configuration.limits.workers);
+    return work;
   }
 
   #reconcile(): void {

@@ -3,12 +3,16 @@ import { type ProvenRecord, SumdbClient, type SumdbSource, type TileStore } from
 import { formatLookup, parseLookup } from "../sumdb/lookup.ts";
 import type { Verifier } from "../sumdb/note.ts";
 import { FULL_TILE_SIZE, type ProvenTile } from "../sumdb/tile.ts";
+import type { TileExtent } from "../sumdb/tile-extent.ts";
 import type { SignedHead } from "../sumdb/tree-head.ts";
 import { sha256Of } from "./body.ts";
+import { type Deadline, noDeadline } from "./deadline.ts";
 import { asMirrorError, MirrorError } from "./errors.ts";
 import type { Report } from "./events.ts";
+import { ForkStop } from "./fork-stop.ts";
 import { HeadSeries } from "./head-series.ts";
-import type { Clock, Ledger, Tree } from "./ports.ts";
+import type { Clock, Ledger, Tree, Vault } from "./ports.ts";
+import { TileFilling } from "./tile-filling.ts";
 import { lookupKey, type TreeKey, tileKey } from "./tree-keys.ts";
 
 /** A lookup is id, two lines, and a signed head of a few hundred bytes; cmd/go accepts 1 MB (modfetch/sumdb.go). */
@@ -22,10 +26,14 @@ export interface ChecksumDatabaseParts {
   readonly source: SumdbSource;
   readonly tree: Tree;
   readonly ledger: Ledger;
+  /** Where the evidence of a fork is kept. */
+  readonly vault: Vault;
   readonly now: Clock;
   readonly report: Report;
   /** Names this process in leases. */
   readonly owner: string;
+  /** How many of its tiles are held; `needed` unless told otherwise. */
+  readonly tiles?: TileExtent;
 }
 
 /**
@@ -37,11 +45,14 @@ export class ChecksumDatabase {
   readonly #parts: ChecksumDatabaseParts;
   readonly #store: TileStore;
   readonly #series: HeadSeries;
+  readonly #filling: TileFilling;
+  readonly #stop: ForkStop;
   /** Tiles that are being stored or are stored by this process, so that each is written once. */
   readonly #stored = new Map<TreeKey, Promise<void>>();
   #client: Promise<SumdbClient> | undefined;
   #served: { readonly at: number; readonly answer: Promise<void> } | undefined;
   readonly #published = new Map<number, Promise<void>>();
+  #beginFailed = false;
   /** The lease is per process: two heads of ours are added one after the other. */
   #lastHead: Promise<void> = Promise.resolve();
 
@@ -53,34 +64,89 @@ export class ChecksumDatabase {
     };
     const source = proofSource(parts.source, this.name);
     const storeTiles = (tiles: readonly ProvenTile[]) => this.#storeTiles(tiles);
-    this.#series = new HeadSeries({ ...parts, source, store: this.#store, storeTiles });
+    this.#stop = new ForkStop(this.name, parts);
+    const store = this.#store;
+    this.#filling = new TileFilling({
+      ...parts,
+      database: this.name,
+      extent: parts.tiles ?? "needed",
+      source,
+      store,
+      // Not by #storeTiles, which remembers each: these are many, and each is stored once.
+      storeTiles: async (tiles) => void (await Promise.all(tiles.map((tile) => this.#createTile(tile)))),
+    });
+    const filling = this.#filling;
+    this.#series = new HeadSeries({ ...parts, source, store, storeTiles, filling, stop: this.#stop });
   }
 
   /**
-   * Takes over upstream's newest head, proven consistent with ours, and publishes it.
-   * @throws MirrorError mismatch when the two heads disagree (a fork): nothing more of it may be published.
+   * Takes over upstream's newest head, proven consistent with ours, and publishes it. Where many tiles have to be held
+   * before that, `complete` does it.
+   * @throws MirrorError stopped when the two heads disagree, or have before (mirror/fork-stop.ts).
    */
   async advance(): Promise<void> {
     try {
-      const client = await this.#open();
-      const advanced = await client.advance();
-      await this.#storeTiles(advanced.tiles);
-      client.stored(advanced.tiles.map(({ tile }) => tile));
-      await this.#publishHead(advanced.head);
+      await this.#stop.check();
+      await this.#stop.guard(async () => {
+        const client = await this.#open();
+        const advanced = await client.advance();
+        await this.#series.refuseOtherLine(advanced.head);
+        await this.#storeTiles(advanced.tiles);
+        client.stored(advanced.tiles.map(({ tile }) => tile));
+        await this.#publishHead(advanced.head);
+      });
     } catch (thrown) {
       throw asMirrorError(thrown, this.name);
     }
   }
 
   /**
+   * Holds all tiles of the extent up to our newest head, as far as time allows; then clients may ask this tree.
+   * @returns whether all are held; also where there is no head yet.
+   * @throws MirrorError stopped where the database is; another class when the source lacks a tile, does not answer or
+   * sends a wrong one. What is held stays, and the next call goes on there.
+   */
+  async complete(deadline: Deadline = noDeadline): Promise<boolean> {
+    try {
+      await this.#stop.check();
+      const head = (await this.#open()).head;
+      if (head === undefined) return true;
+      return await this.#stop.guard(async () => {
+        const fill = (waiting: SignedHead) => this.#filling.fill(waiting, deadline);
+        // Perhaps it waits for its tiles; else it is published already.
+        await this.#publishHead(head, fill);
+        const newest = await this.#parts.ledger.readHead(this.name);
+        return newest !== undefined && (await fill(newest)) && (await this.#series.support());
+      });
+    } catch (thrown) {
+      throw asMirrorError(thrown, this.name);
+    }
+  }
+
+  /** Gets again what is missing of the tiles that are said to be held. @throws MirrorError as `complete`. */
+  async refill(): Promise<void> {
+    try {
+      const head = await this.#parts.ledger.readHead(this.name);
+      if (head !== undefined) await this.#filling.refill(head);
+    } catch (thrown) {
+      throw asMirrorError(thrown, this.name);
+    }
+  }
+
+  /** Before anything is fetched that could not be published. @throws MirrorError stopped where it forked. */
+  checkStop(): Promise<void> {
+    return this.#stop.check();
+  }
+
+  /**
    * The proven hashes of a version; nothing is stored yet. Proven under the head that we last published; the client
    * moves on by itself where a record lies beyond it, or where we have none.
-   * @throws MirrorError absent where the database has no record of it; mismatch where a proof fails.
+   * @throws MirrorError absent where the database has no record of it; mismatch where a proof fails; stopped at a fork.
    */
   async prove(version: ModuleVersion): Promise<ProvenRecord> {
     const client = await this.#open();
     try {
-      return await client.prove(version);
+      return await this.#stop.guard(() => client.prove(version));
     } catch (thrown) {
       if (thrown instanceof MirrorError && thrown.class === "absent") await this.#checkServed();
       throw thrown;
@@ -103,12 +169,16 @@ export class ChecksumDatabase {
   /**
    * Stores the tiles of a proof, then the head, then the lookup that carries it. A crash in between leaves tiles and
    * heads that nothing names yet.
-   * @throws MirrorError mismatch when another record is already published for this version.
+   * @throws MirrorError mismatch when another record is already published for this version; stopped at a fork.
    */
   async publish(version: ModuleVersion, proven: ProvenRecord): Promise<void> {
-    await this.#storeTiles(proven.tiles);
-    (await this.#open()).stored(proven.tiles.map(({ tile }) => tile));
-    await this.#publishHead(proven.head);
+    await this.#stop.guard(async () => {
+      if (!this.#published.has(proven.head.size)) await this.#series.refuseOtherLine(proven.head);
+      await this.#storeTiles(proven.tiles);
+      (await this.#open()).stored(proven.tiles.map(({ tile }) => tile));
+      await this.#publishHead(proven.head);
+    });
+    await this.#stop.check();
     const key = lookupKey(this.name, version);
     const bytes = formatLookup(proven.id, proven.text, proven.head.note);
     if ((await this.#parts.tree.create(key, bytes, sha256Of(bytes))) === "created") return;
@@ -119,6 +189,16 @@ export class ChecksumDatabase {
     if (earlier.id === proven.id && earlier.text === proven.text) return;
     const message = `${key}: the published lookup is another record than the proven one; run \`modferry verify\``;
     throw new MirrorError("mismatch", key, message);
+  }
+
+  /** Where all that is missing is little, clients need not wait for the next tick; what fails here, that one says. */
+  async #beginInPassing(head: SignedHead): Promise<void> {
+    if (this.#beginFailed) return;
+    try {
+      if (await this.#filling.fillInPassing(head)) await this.#series.support();
+    } catch {
+      this.#beginFailed = true;
+    }
   }
 
   #open(): Promise<SumdbClient> {
@@ -150,19 +230,27 @@ export class ChecksumDatabase {
     const known = this.#stored.get(key);
     if (known !== undefined) return known;
     // `exists` is as good as `created`: whoever stored it had proven it, and a tile's bytes follow from its path.
-    const storing = this.#parts.tree.create(key, tile.bytes, sha256Of(tile.bytes)).then(() => undefined);
+    const storing = this.#createTile(tile);
     this.#stored.set(key, storing);
     storing.catch(() => this.#stored.delete(key));
     return storing;
   }
 
+  async #createTile({ tile, bytes }: ProvenTile): Promise<void> {
+    await this.#parts.tree.create(tileKey(this.name, tile), bytes, sha256Of(bytes));
+  }
+
   /** Each head that a lookup carries is added, also one that a newer head has overtaken in the meantime. */
-  #publishHead(head: SignedHead): Promise<void> {
+  #publishHead(
+    head: SignedHead,
+    fill = (waiting: SignedHead) => this.#filling.fillInPassing(waiting),
+  ): Promise<void> {
     const known = this.#published.get(head.size);
     if (known !== undefined) return known;
     const adding = this.#lastHead.then(async () => {
-      await this.#series.add(head);
+      const supported = await this.#series.add(head, fill);
       this.#parts.report({ event: "head", database: this.name, size: head.size });
+      if (!supported) await this.#beginInPassing(head);
     });
     this.#published.set(head.size, adding);
     adding.catch(() => this.#published.delete(head.size));

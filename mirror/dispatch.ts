@@ -1,9 +1,10 @@
 import type { ModuleVersion } from "../gomod/version.ts";
 import type { ClosureFile, Need } from "./closure-file.ts";
 import { lostFiles, withoutLost } from "./lost-files.ts";
-import { type FetchOrder, queueOf, type RequestKey, VERSIONS_PER_ORDER } from "./orders.ts";
+import { type FetchOrder, POLL_FEED, queueOf, type RequestKey, VERSIONS_PER_ORDER } from "./orders.ts";
 import type { MirrorParts } from "./parts.ts";
-import { covers, ORDER_LOST_AFTER, want } from "./records.ts";
+import { openDatabases, unprovenBy } from "./prove-version.ts";
+import { covers, ORDER_LOST_AFTER, toBeProven, type VersionRecord, want } from "./records.ts";
 import { handedInAt } from "./requests.ts";
 import { settle } from "./settle.ts";
 import { updateRecords, updateRequest } from "./update.ts";
@@ -14,7 +15,8 @@ const RECORDS_PER_WRITE = 500;
 /**
  * Writes down what a closure needs, then which orders the request waits for, then sends them. A crash before the
  * sending leaves a request that reconcile settles and orders again when it is due; nothing is ordered that is not
- * recorded. What has failed since the request was handed in is left to its own wait.
+ * recorded. What has failed since the request was handed in is left to its own wait. What people ask for and is held
+ * without the proof of a database that covers it by now is proven by that one too.
  * @returns what is ordered.
  */
 export async function dispatch(
@@ -54,19 +56,27 @@ async function recordNeeds(
   const open: ModuleVersion[] = [];
   let missing = 0;
   const since = handedInAt(request);
+  // A feed's ticks would ask for each of a graph's versions again and again.
+  const asksAgain = request.name !== POLL_FEED;
   for (let at = 0; at < needs.length; at += RECORDS_PER_WRITE) {
     const some = needs.slice(at, at + RECORDS_PER_WRITE);
     for (const extent of ["mod", "whole"] as const) {
       const versions = some.filter((need) => need.extent === extent).map((need) => need.version);
       const now = parts.now();
       const lost = await lostFiles(parts, versions);
+      const databasesFor = await openDatabases(parts, asksAgain ? versions : []);
+      const lacksProof = (record: VersionRecord) => unprovenBy(record, databasesFor(record.path)).length > 0;
       const records = await updateRecords(parts.ledger, versions, (record, version) => {
-        const provable = parts.databaseFor(version.path) !== undefined;
-        return want(withoutLost(record, lost), version, extent, request.name, now, provable, since);
+        const provable = parts.databasesFor(version.path).length > 0;
+        const next = want(withoutLost(record, lost), version, extent, request.name, now, provable, since);
+        // Once for each request: what a database had no record of when it was asked is not asked for again.
+        return next.wantedAt <= since && lacksProof(next) ? toBeProven(next, now) : next;
       });
       for (const record of records) {
-        if (record === undefined || covers(record.held, extent)) continue;
-        missing++;
+        if (record === undefined) continue;
+        const held = covers(record.held, extent);
+        if (!held) missing++;
+        else if (!lacksProof(record)) continue;
         if (record.state === "PENDING") open.push({ path: record.path, version: record.version });
       }
     }

@@ -9,6 +9,7 @@ export type ErrorClass =
   | "malformed"
   | "absent"
   | "mismatch"
+  | "stopped"
   | "denied"
   | "misuse";
 

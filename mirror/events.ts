@@ -1,4 +1,6 @@
 import type { ModuleVersion } from "../gomod/version.ts";
+import type { FilledExtent } from "../sumdb/tile-extent.ts";
+import type { Sha256 } from "./body.ts";
 import type { ErrorClass } from "./errors.ts";
 import type { RequestKey } from "./orders.ts";
 import type { Extent, State } from "./records.ts";
@@ -28,6 +30,22 @@ export type MirrorEvent =
     }
   | { readonly event: "listed"; readonly version: ModuleVersion }
   | { readonly event: "head"; readonly database: string; readonly size: number }
+  /** All full tiles of the extent are held that come before this point: `held` of the `of` that a head needs. */
+  | {
+      readonly event: "tiles";
+      readonly database: string;
+      readonly extent: FilledExtent;
+      readonly held: number;
+      readonly of: number;
+    }
+  /** Said when a fork is found, and again in each run while the database is stopped. */
+  | {
+      readonly event: "forked";
+      readonly database: string;
+      /** Of the report in the vault, `evidence/fork/<evidence>`. */
+      readonly evidence: Sha256;
+      readonly reason: string;
+    }
   | {
       readonly event: "settled";
       readonly request: RequestKey;

@@ -1,12 +1,11 @@
 import { type H1, h1OfGoMod } from "../gomod/dirhash.ts";
 import { type Info, parseInfo, printInfo } from "../gomod/info.ts";
 import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
-import type { ProvenRecord } from "../sumdb/client.ts";
 import { type Body, isSpool, type Sha256, sha256Of, sha256Stream, sizeOf } from "./body.ts";
-import type { ChecksumDatabase } from "./checksum-database.ts";
 import { asMirrorError, EVIDENCE_LIMIT, MirrorError } from "./errors.ts";
 import type { MirrorParts } from "./parts.ts";
 import type { StoredObject } from "./ports.ts";
+import { claimsOf, type Proof, proveVersion, requireAgreement, unprovenBy } from "./prove-version.ts";
 import type { Extent, Fetched, VersionRecord } from "./records.ts";
 import { infoKey, modKey, type TreeKey, zipKey } from "./tree-keys.ts";
 
@@ -15,14 +14,7 @@ export const LARGEST_GO_MOD = 16 * 1024 * 1024;
 /** An `.info` of ours is far below this. */
 export const LARGEST_INFO = 64 * 1024;
 
-type FetchParts = Pick<MirrorParts, "tree" | "upstream" | "zips" | "databaseFor">;
-
-/** What a version's files must hash to, and where that is known from. */
-interface Expected {
-  readonly modH1: H1 | undefined;
-  readonly zipH1: H1 | undefined;
-  readonly proof: { readonly database: ChecksumDatabase; readonly record: ProvenRecord } | undefined;
-}
+type FetchParts = Pick<MirrorParts, "tree" | "upstream" | "zips" | "databasesFor">;
 
 /**
  * Fetches, proves and stores what is wanted of a version and not held, in this order, each create-only:
@@ -35,34 +27,34 @@ export async function fetchVersion(
   parts: FetchParts,
   record: VersionRecord,
 ): Promise<{ added: Fetched; bytes: number; goMod: Uint8Array | undefined }> {
-  const database = parts.databaseFor(record.path);
+  const covering = parts.databasesFor(record.path);
   const fetching = {
     mod: record.held === "nothing",
     zip: record.wanted === "whole" && record.held !== "whole",
   };
+  for (const database of unprovenBy(record, covering)) await database.checkStop();
   // allSettled: a spooled zip must be disposed of even when its sibling fails first.
   const [proof, mod, info, zip] = await Promise.allSettled([
-    // A record that was proven and published before is in the ledger with its hashes.
-    database === undefined || (record.sumdbRecord !== undefined && record.zipH1 !== undefined)
-      ? undefined
-      : database.prove(record).then((proven) => ({ database, record: proven })),
+    proveVersion(record, covering),
     fetching.mod ? parts.upstream.mod(record) : undefined,
     fetching.zip ? parts.upstream.info(record) : undefined,
     fetching.zip ? fetchZip(parts, record) : undefined,
   ]);
   const body = zip.status === "fulfilled" ? zip.value?.body : undefined;
   try {
-    const expected = expectedHashes(record, settled(proof));
+    const proofs = settled(proof);
     const goMod = settled(mod);
     const checked = settled(zip);
     const infoBytes = settled(info);
     const modH1 = goMod === undefined ? undefined : h1OfGoMod(goMod);
-    if (goMod !== undefined && modH1 !== undefined)
-      await compare(record, "go.mod", modH1, expected.modH1, goMod);
-    if (checked !== undefined) await compare(record, "zip", checked.h1, expected.zipH1, checked.body);
+    const claims = claimsOf(record, proofs);
+    requireAgreement(record, claims);
+    const sent = { by: "upstream", modH1: undefined, zipH1: undefined };
+    requireAgreement(record, [...claims, { ...sent, modH1 }], goMod && (await beginning(goMod)));
+    requireAgreement(record, [...claims, { ...sent, zipH1: checked?.h1 }], body && (await beginning(body)));
     const parsedInfo = infoBytes === undefined ? undefined : parseInfoOf(record, infoBytes);
 
-    if (expected.proof !== undefined) await expected.proof.database.publish(record, expected.proof.record);
+    for (const { database, record: proven } of proofs) await database.publish(record, proven);
     const storedMod = goMod === undefined ? undefined : await storeMod(parts, record, goMod, modH1);
     const storedZip =
       checked === undefined ? undefined : await storeZip(parts, record, checked.body, checked.h1);
@@ -75,7 +67,7 @@ export async function fetchVersion(
         (goMod?.byteLength ?? 0) + (infoBytes?.byteLength ?? 0) + (body === undefined ? 0 : sizeOf(body)),
       added: {
         held,
-        ...(expected.proof === undefined ? {} : provenFields(expected.proof)),
+        ...provenFields(proofs),
         ...(storedMod === undefined ? {} : { modSha256: storedMod.sha256, modSize: storedMod.size }),
         ...(modH1 === undefined ? {} : { modH1 }),
         ...(storedZip === undefined || checked === undefined
@@ -114,32 +106,11 @@ function settled<T>(result: PromiseSettledResult<T>): T {
   throw result.reason;
 }
 
-function provenFields({ database, record }: NonNullable<Expected["proof"]>): Partial<Fetched> {
-  return { sumdbRecord: { database: database.name, id: record.id }, modH1: record.goMod, zipH1: record.zip };
-}
-
-/** From the proven record; where no database covers the path, what was first seen. */
-function expectedHashes(record: VersionRecord, proof: Expected["proof"]): Expected {
-  if (proof === undefined) return { modH1: record.modH1, zipH1: record.zipH1, proof };
-  return { modH1: proof.record.goMod, zipH1: proof.record.zip, proof };
-}
-
-async function compare(
-  version: ModuleVersion,
-  file: "go.mod" | "zip",
-  actual: H1,
-  expected: H1 | undefined,
-  body: Body,
-): Promise<void> {
-  if (expected === undefined || actual === expected) return;
-  const subject = formatModuleVersion(version);
-  const evidence = await beginning(body);
-  throw new MirrorError(
-    "mismatch",
-    subject,
-    `${subject}: ${file} has ${actual}, but the checksum database (or first sight) says ${expected}; not published`,
-    evidence === undefined ? {} : { evidence },
-  );
+function provenFields(proofs: readonly Proof[]): Partial<Fetched> {
+  const [first] = proofs;
+  if (first === undefined) return {};
+  const sumdbRecords = Object.fromEntries(proofs.map(({ database, record }) => [database.name, record.id]));
+  return { sumdbRecords, modH1: first.record.goMod, zipH1: first.record.zip };
 }
 
 function parseInfoOf(version: ModuleVersion, bytes: Uint8Array): Info {

@@ -1,5 +1,6 @@
 import { type GoMod, parseGoMod } from "../gomod/go-mod.ts";
 import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
+import { TIME_TO_CLOSE } from "./deadline.ts";
 import { asMirrorError, MirrorError } from "./errors.ts";
 import { fetchVersion, LARGEST_GO_MOD } from "./fetch.ts";
 import { noteFailed, noteFetched } from "./outcome.ts";
@@ -7,9 +8,6 @@ import type { Deadline, MirrorParts } from "./parts.ts";
 import { type VersionRecord, want } from "./records.ts";
 import { modKey } from "./tree-keys.ts";
 import { withinTime } from "./within-time.ts";
-
-/** A unit of work stops taking on files when this much of its time is left, in ms: enough to write down where it is. */
-export const TIME_TO_CLOSE = 20_000;
 
 /** Thrown when a unit of work runs out of time; nothing is wrong, and what is done so far is kept. */
 export class OutOfTime extends Error {
@@ -90,10 +88,10 @@ export class GoModLoader {
     name: string,
     current: VersionRecord | undefined,
   ): Promise<Uint8Array> {
-    const { databaseFor, now } = this.#parts;
+    const { databasesFor, now } = this.#parts;
     const { wish, since, deadline } = this.#for;
     if (deadline.remaining() < TIME_TO_CLOSE) throw new OutOfTime(`${name}: no time left to load its go.mod`);
-    const provable = databaseFor(version.path) !== undefined;
+    const provable = databasesFor(version.path).length > 0;
     const wanted = (record: VersionRecord | undefined) =>
       want(record, version, "mod", wish, now(), provable, since);
     const record = wanted(current);

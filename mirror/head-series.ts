@@ -1,12 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { SumdbClient, type SumdbSource, type TileStore } from "../sumdb/client.ts";
 import type { Verifier } from "../sumdb/note.ts";
+import { ForkError } from "../sumdb/proof-error.ts";
 import type { ProvenTile } from "../sumdb/tile.ts";
 import { hashesEqual } from "../sumdb/tlog.ts";
 import { openTreeHead, type SignedHead } from "../sumdb/tree-head.ts";
 import { sha256Of } from "./body.ts";
 import { MirrorError } from "./errors.ts";
+import type { ForkStop } from "./fork-stop.ts";
 import type { Ledger, Tree } from "./ports.ts";
+import type { TileFilling } from "./tile-filling.ts";
 import { supportedKey, treeHeadKey } from "./tree-keys.ts";
 
 /** A signed head has a few hundred bytes; cmd/go accepts 1 MB (modfetch/sumdb.go). */
@@ -22,8 +25,10 @@ export interface HeadSeriesParts {
   readonly tree: Tree;
   readonly ledger: Ledger;
   readonly storeTiles: (tiles: readonly ProvenTile[]) => Promise<void>;
+  readonly filling: Pick<TileFilling, "begun" | "isFilled">;
   readonly now: () => number;
   readonly owner: string;
+  readonly stop: Pick<ForkStop, "check">;
 }
 
 /**
@@ -40,46 +45,96 @@ export class HeadSeries {
   }
 
   /**
-   * Adds a head whose own edge tiles are stored: bridges first, then the ledger, then `latest`, then `supported`.
-   * A crash leaves tiles or a head that no lookup carries yet. Adding one again changes nothing.
-   * @throws MirrorError mismatch when another head of the same size is published; ForkError.
+   * Adds a head whose own edge tiles are stored: bridges first, then all tiles of the extent where these were once all
+   * held, then the ledger, then `latest`, then `supported` once they are. A crash leaves tiles or a head that no lookup
+   * carries yet. Adding one again changes nothing.
+   * @param fill holds what the extent needs up to the head; whether it did.
+   * @returns whether clients may ask this tree.
+   * @throws MirrorError stopped where the database is; transient while tiles are missing that must be held before;
+   * ForkError, also when another head of the same size is published.
    */
-  async add(head: SignedHead): Promise<void> {
-    const { ledger, verifier, tree, owner } = this.#parts;
-    const lease = `head#${verifier.name}`;
+  async add(head: SignedHead, fill: (head: SignedHead) => Promise<boolean>): Promise<boolean> {
+    const { ledger, owner } = this.#parts;
     try {
-      await this.#addInLine(lease, head);
+      await this.#addInLine(head, fill);
       await this.#moveTreeHead(head);
-      const empty = new Uint8Array();
-      await tree.create(supportedKey(verifier.name), empty, sha256Of(empty));
+      return await this.#support();
     } finally {
-      await ledger.releaseLease(lease, owner);
+      await ledger.releaseLease(this.#lease, owner);
     }
   }
 
   /**
-   * Bridging asks the source, and may outlast the lease: so it is taken anew after each bridge and the neighbours are
-   * read again, until both bridges are there. Then nothing but the ledger's one write is between the two.
+   * To be called before a head's own tiles are stored: another worker may have published what it contradicts, and the
+   * tiles of a fork would stand for good where those of our line must come. Of two workers whose heads fork at the very
+   * same moment, with none published before, one may still leave such tiles.
+   * @throws MirrorError stopped where the database is; ForkError.
    */
-  async #addInLine(lease: string, head: SignedHead): Promise<void> {
-    const { ledger, verifier } = this.#parts;
+  async refuseOtherLine(head: SignedHead): Promise<void> {
+    await this.#parts.stop.check();
+    const { before, same, after } = await this.#neighbours(head);
+    if (same !== undefined) return refuseFork(same, head);
+    if (before !== undefined) await this.#bridge(before, head);
+    if (after !== undefined) await this.#bridge(head, after);
+  }
+
+  /** Lets clients ask this tree if all tiles of the extent are held up to the newest head. @returns whether they are. */
+  async support(): Promise<boolean> {
+    const { ledger, owner } = this.#parts;
+    try {
+      await this.#takeLease();
+      return await this.#support();
+    } finally {
+      await ledger.releaseLease(this.#lease, owner);
+    }
+  }
+
+  /** Under the lease: no head is published between the look and the answer. */
+  async #support(): Promise<boolean> {
+    const { ledger, verifier, tree, filling } = this.#parts;
+    const newest = await ledger.readHead(verifier.name);
+    if (newest === undefined || !(await filling.isFilled(newest.size))) return false;
+    const empty = new Uint8Array();
+    await tree.create(supportedKey(verifier.name), empty, sha256Of(empty));
+    return true;
+  }
+
+  get #lease(): string {
+    return `head#${this.#parts.verifier.name}`;
+  }
+
+  /**
+   * Bridging asks the source, and may outlast the lease: so it is taken anew after each bridge and the neighbours are
+   * read again, until both bridges are there. Then nothing but the ledger's one write is between the two. Tiles are
+   * filled after that, when the head is known to be on our line, and without the lease, since it may take minutes.
+   */
+  async #addInLine(head: SignedHead, fill: (head: SignedHead) => Promise<boolean>): Promise<void> {
+    const { ledger, verifier, stop, filling, owner } = this.#parts;
     const bridged = new Set<string>();
     for (;;) {
-      await this.#takeLease(lease);
+      await this.#takeLease();
+      await stop.check();
       const { before, same, after } = await this.#neighbours(head);
-      if (same !== undefined) return refuseFork(verifier.name, same, head);
+      if (same !== undefined) return refuseFork(same, head);
       const next = [
         ...(before === undefined ? [] : [[before, head] as const]),
         ...(after === undefined ? [] : [[head, after] as const]),
       ].find(([older, newer]) => !bridged.has(`${older.size} ${newer.size}`));
-      if (next === undefined) return await ledger.addHead(verifier.name, head);
+      if (next === undefined) {
+        if (!(await filling.begun()) || (await filling.isFilled(head.size)))
+          return await ledger.addHead(verifier.name, head);
+        await ledger.releaseLease(this.#lease, owner);
+        if (!(await fill(head))) throw unfilled(verifier.name, head);
+        continue;
+      }
       await this.#bridge(...next);
       bridged.add(`${next[0].size} ${next[1].size}`);
     }
   }
 
-  async #takeLease(lease: string): Promise<void> {
+  async #takeLease(): Promise<void> {
     const { ledger, now, owner } = this.#parts;
+    const lease = this.#lease;
     const giveUp = now() + HEAD_LEASE;
     while (!(await ledger.takeLease(lease, owner, now(), now() + HEAD_LEASE))) {
       if (now() > giveUp) {
@@ -138,13 +193,14 @@ export class HeadSeries {
   }
 }
 
+function unfilled(database: string, head: SignedHead): MirrorError {
+  const message = `${database}: its head of ${head.size} records waits for the tiles below it; a later run goes on`;
+  return new MirrorError("transient", database, message);
+}
+
 /** Two heads of one size that are not the same tree: a client that has seen the one would refuse the other. */
-function refuseFork(database: string, published: SignedHead, head: SignedHead): void {
+function refuseFork(published: SignedHead, head: SignedHead): void {
   if (hashesEqual(published.hash, head.hash)) return;
-  throw new MirrorError(
-    "mismatch",
-    database,
-    `${database}: it signed two different trees of ${head.size} records; nothing more of it is published`,
-    { evidence: Buffer.concat([published.note, head.note]) },
-  );
+  const message = `the checksum database shows two histories: it signed two different trees of ${head.size} records`;
+  throw new ForkError(message, published.note, head.note, head.hash, []);
 }

@@ -8,8 +8,11 @@ import { infoKey, lookupKey, modKey, type TreeKey, zipKey } from "./tree-keys.ts
 /** Presence is asked of so many records at a time. */
 const RECORDS_AT_ONCE = 32;
 
-/** By `module@version`: what the tree still holds of a version that the ledger takes for READY. */
-export type Lost = ReadonlyMap<string, { readonly held: VersionRecord["held"]; readonly lookup: boolean }>;
+/** By `module@version`: what the tree still holds of a version that the ledger takes for READY, and whose lookups are lost. */
+export type Lost = ReadonlyMap<
+  string,
+  { readonly held: VersionRecord["held"]; readonly lookups: readonly string[] }
+>;
 
 /**
  * Which of these versions have lost files that the ledger holds: taken out by hand because they were damaged, or gone
@@ -20,17 +23,18 @@ export async function lostFiles(
   versions: readonly ModuleVersion[],
 ): Promise<Lost> {
   const limit = pLimit(RECORDS_AT_ONCE);
-  const lost = new Map<string, { held: VersionRecord["held"]; lookup: boolean }>();
+  const lost = new Map<string, { held: VersionRecord["held"]; lookups: readonly string[] }>();
   const look = async (record: VersionRecord) => {
     const there = (key: TreeKey) => isThere(parts.tree, key);
-    const lookup =
-      record.sumdbRecord === undefined || (await there(lookupKey(record.sumdbRecord.database, record)));
+    const lookups: string[] = [];
+    for (const database of Object.keys(record.sumdbRecords ?? {}))
+      if (!(await there(lookupKey(database, record)))) lookups.push(database);
     const mod = await there(modKey(record));
     const whole =
       record.held !== "whole" || ((await there(zipKey(record))) && (await there(infoKey(record))));
-    if (lookup && mod && whole) return;
-    const held = mod && lookup ? "mod" : "nothing";
-    lost.set(formatModuleVersion(record), { held, lookup });
+    if (lookups.length === 0 && mod && whole) return;
+    const held = mod && lookups.length === 0 ? "mod" : "nothing";
+    lost.set(formatModuleVersion(record), { held, lookups });
   };
   const records = await parts.ledger.read(versions);
   const held = records.filter((record) => record?.state === "READY" && record.held !== "nothing");
@@ -48,10 +52,11 @@ async function isThere(tree: Tree, key: TreeKey): Promise<boolean> {
 export function withoutLost(record: VersionRecord | undefined, lost: Lost): VersionRecord | undefined {
   const found = record === undefined ? undefined : lost.get(formatModuleVersion(record));
   if (record === undefined || found === undefined || record.state !== "READY") return record;
-  const { sumdbRecord, ...rest } = record;
+  const { sumdbRecords = {}, ...rest } = record;
+  const there = Object.entries(sumdbRecords).filter(([database]) => !found.lookups.includes(database));
   return {
     ...rest,
     held: found.held,
-    ...(found.lookup && sumdbRecord !== undefined ? { sumdbRecord } : {}),
+    ...(there.length === 0 ? {} : { sumdbRecords: Object.fromEntries(there) }),
   };
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { quote } from "../gomod/go-quote.ts";
 import { type ModulePath, modulePath } from "../gomod/module-path.ts";
 import { type Version, version } from "../gomod/version.ts";
 import { MirrorError } from "./errors.ts";
@@ -72,8 +73,8 @@ export function parseOrder(text: string): Order {
       ...(number === undefined ? {} : { number }),
     };
   } catch (cause) {
-    // In JSON: a message's text must not break the line that reports it.
-    const beginning = JSON.stringify(text.slice(0, 100));
+    // Quoted: a message's text must not break the line that reports it.
+    const beginning = quote(text.slice(0, 100));
     throw new MirrorError("malformed", "order", `order: not an order of this mirror: ${beginning}`, {
       cause,
     });

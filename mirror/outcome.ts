@@ -55,7 +55,10 @@ export async function noteFailed(
   let counted = false;
   const [record] = await updateRecords(parts.ledger, [version], (current) => {
     const before = wanted(current);
-    counted = before !== undefined && !covers(before.held, extent ?? before.wanted);
+    // All that is wanted may be held, and only a further database's proof be missing.
+    const open =
+      extent === undefined ? before?.state === "PENDING" : !covers(before?.held ?? "nothing", extent);
+    counted = before !== undefined && open;
     return before === undefined || !counted ? undefined : failed(before, error, parts.now());
   });
   if (counted && record !== undefined) {

@@ -2,8 +2,8 @@ import pLimit from "p-limit";
 import type { ModulePath } from "../gomod/module-path.ts";
 import { formatModuleVersion, type ModuleVersion, type Version } from "../gomod/version.ts";
 import { acceptRequest } from "./accept.ts";
+import { TIME_TO_CLOSE } from "./deadline.ts";
 import { asMirrorError } from "./errors.ts";
-import { TIME_TO_CLOSE } from "./go-mod-loader.ts";
 import { handIn } from "./inbox.ts";
 import { POLL_FEED, type RequestKey } from "./orders.ts";
 import { type Deadline, type MirrorParts, noDeadline } from "./parts.ts";
@@ -133,7 +133,7 @@ async function order(
   await accept(parts, request);
   // Last: a record that names the feed is what keeps the next tick from handing it in again.
   await updateRecords(parts.ledger, roots, (record, version) => {
-    const provable = parts.databaseFor(version.path) !== undefined;
+    const provable = parts.databasesFor(version.path).length > 0;
     const next = want(record, version, "whole", ROOT_WISH, parts.now(), provable, handedInAt(request));
     return next.wish === ROOT_WISH ? next : { ...next, wish: ROOT_WISH };
   });

@@ -88,6 +88,15 @@ export interface Watermark {
   readonly revision: number;
 }
 
+/** Why nothing more of a checksum database is published: it signed two trees of which neither contains the other. */
+export interface Stop {
+  readonly database: string;
+  /** When it was found, in ms since the epoch. */
+  readonly at: number;
+  /** Of the report, which lies in the vault under `evidence/fork/` (sumdb/fork-report.ts says how to check it). */
+  readonly evidence: Sha256;
+}
+
 /**
  * Records and watermarks. Reads of keys are strongly consistent; `due…` may lag (an index) and may name what is no
  * longer due: the caller reads the record again. All methods throw MirrorError transient when the outcome is unknown.
@@ -125,6 +134,13 @@ export interface Ledger {
   addHead(database: string, head: SignedHead): Promise<void>;
   /** Every head that we ever published of it, by growing size. */
   heads(database: string): AsyncIterable<SignedHead>;
+
+  /** Why nothing more of a checksum database is published; undefined where it may be. Strongly consistent. */
+  readStop(database: string): Promise<Stop | undefined>;
+  /** Stops it; the first stop stays until it is lifted. Durable on return. */
+  writeStop(stop: Stop): Promise<void>;
+  /** Lifts this stop; idempotent; another one, for other evidence, stays. */
+  liftStop(stop: Stop): Promise<void>;
 
   readWatermark(feed: string): Promise<Watermark | undefined>;
   /** As `write`. */

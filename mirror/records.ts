@@ -38,8 +38,8 @@ export interface VersionRecord {
   readonly zipSize?: number;
   /** `.info`'s Time, verbatim. */
   readonly time?: string;
-  /** Its record in the checksum database; absent where no database covers the path. */
-  readonly sumdbRecord?: { readonly database: string; readonly id: number };
+  /** The ids of its records by the checksum databases that have proven it; absent where none has. */
+  readonly sumdbRecords?: Readonly<Record<string, number>>;
   /** Failed attempts since the record last became READY. */
   readonly attempts: number;
   /** When the first of these attempts failed. */
@@ -61,6 +61,8 @@ export const FIRST_WAIT = 60_000;
 export const LONGEST_WAIT = 30 * 86_400_000;
 /** What has merely FAILED is tried at least this often, so that it heals, or becomes BROKEN, within days. */
 export const LONGEST_FAILED_WAIT = 6 * 3_600_000;
+/** What waits for a stopped checksum database is tried within the hour after an operator lifts the stop. */
+const LONGEST_STOPPED_WAIT = 3_600_000;
 /** An error's text in the ledger: its first 200 bytes. */
 export const ERROR_BYTES = 200;
 
@@ -116,6 +118,15 @@ export function want(
   return { ...widened, state: "PENDING", wantedAt: now, due: now + ORDER_LOST_AFTER };
 }
 
+/**
+ * A record that is held, ordered again so that further databases prove it, such as one that was configured later.
+ * @returns the same object where it is being worked on anyway.
+ */
+export function toBeProven(record: VersionRecord, now: number): VersionRecord {
+  if (record.state !== "READY") return record;
+  return { ...record, state: "PENDING", wantedAt: now, due: now + ORDER_LOST_AFTER };
+}
+
 /** What one fetch added to a record. */
 export type Fetched = Pick<VersionRecord, "held"> &
   Partial<
@@ -129,7 +140,7 @@ export type Fetched = Pick<VersionRecord, "held"> &
       | "modSize"
       | "zipSize"
       | "time"
-      | "sumdbRecord"
+      | "sumdbRecords"
     >
   >;
 
@@ -140,15 +151,18 @@ export type Fetched = Pick<VersionRecord, "held"> &
  */
 export function fetched(record: VersionRecord, added: Fetched, now: number): VersionRecord {
   const held = covers(record.held, added.held === "nothing" ? "mod" : added.held) ? record.held : added.held;
-  if (record.state === "READY" && held === record.held) return record;
+  const sumdbRecords = { ...record.sumdbRecords, ...added.sumdbRecords };
+  const proven = Object.keys(sumdbRecords).length;
+  const more = proven > Object.keys(record.sumdbRecords ?? {}).length;
+  if (record.state === "READY" && held === record.held && !more) return record;
   // What two sights of an unproven version differ in is for a person to decide.
-  if (record.state === "CONFLICT" && added.sumdbRecord === undefined && record.sumdbRecord === undefined)
-    return record;
+  if (record.state === "CONFLICT" && proven === 0) return record;
   const { lastError: _error, failingSince: _since, due, ...rest } = record;
   const done = covers(held, record.wanted);
   return {
     ...rest,
     ...added,
+    ...(proven === 0 ? {} : { sumdbRecords }),
     held,
     state: done ? "READY" : "PENDING",
     attempts: 0,
@@ -170,7 +184,12 @@ export function failed(
   const attempts = record.attempts + 1;
   const failingSince = record.failingSince ?? now;
   const state = stateAfter(error.class, attempts, now - failingSince);
-  const longest = state === "FAILED" ? LONGEST_FAILED_WAIT : LONGEST_WAIT;
+  const longest =
+    error.class === "stopped"
+      ? LONGEST_STOPPED_WAIT
+      : state === "FAILED"
+        ? LONGEST_FAILED_WAIT
+        : LONGEST_WAIT;
   const wait = Math.min(longest, Math.max(error.retryAfter ?? 0, FIRST_WAIT * 2 ** (attempts - 1)));
   const { due: _due, ...rest } = record;
   return {
@@ -200,6 +219,9 @@ function stateAfter(errorClass: ErrorClass, attempts: number, failingFor: number
       return "WITHHELD";
     case "mismatch":
       return "CONFLICT";
+    // Never given up: nothing is known to be wrong with this version.
+    case "stopped":
+      return "FAILED";
     default:
       return attempts >= BROKEN_AFTER_ATTEMPTS && failingFor >= BROKEN_AFTER ? "BROKEN" : "FAILED";
   }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { quote } from "../gomod/go-quote.ts";
 import { misuse } from "./errors.ts";
 import { type RequestKey, requestName, requestTime } from "./orders.ts";
 
@@ -16,7 +17,10 @@ const LARGEST_FILE = 16 * 1024 * 1024;
 const MOST_WISHES = 10_000;
 const MOST_FILES = 1_000;
 /** The largest `go mod tidy` seen asks some ten thousand files. */
-const MOST_RECORDED = 200_000;
+export const MOST_RECORDED = 200_000;
+
+/** What a line of text can show as it stands. */
+const PRINTABLE = /^[^\p{Cc}\p{Cf}\u2028\u2029]*$/u;
 
 const shape = z.strictObject({
   format: z.literal(1),
@@ -26,17 +30,17 @@ const shape = z.strictObject({
    * folder belong together; with a go.work, its `use` lines name the others.
    */
   files: z
-    .record(z.string().min(1).max(512), z.string().max(LARGEST_FILE))
+    .record(z.string().min(1).max(512).regex(PRINTABLE), z.string().max(LARGEST_FILE))
     .refine((files) => Object.keys(files).length <= MOST_FILES, `more than ${MOST_FILES} files`),
   /** `module@version`, each wanted whole as it stands, without a graph: a build list that go has printed. */
-  exact: z.array(z.string().min(3).max(2400)).max(MOST_WISHES),
+  exact: z.array(z.string().min(3).max(2400).regex(PRINTABLE)).max(MOST_WISHES),
   /** `module@version` or `module@latest`, each a root. */
-  wishes: z.array(z.string().min(3).max(2400)).max(MOST_WISHES),
+  wishes: z.array(z.string().min(3).max(2400).regex(PRINTABLE)).max(MOST_WISHES),
   /** Whether the wishes are also closed all together, or (a feed's new versions) each alone only. */
   together: z.boolean(),
   graph: graphExtent.default("pruned"),
-  /** What commands asked of a recording proxy and got: keys of a GOPROXY tree (mirror/tree-keys.ts). */
-  recorded: z.array(z.string().min(3).max(2400)).max(MOST_RECORDED).default([]),
+  /** What commands asked of a recording proxy and got: keys of a GOPROXY tree (mirror/recording.ts). */
+  recorded: z.array(z.string().min(3).max(2400).regex(PRINTABLE)).max(MOST_RECORDED).default([]),
 });
 
 /** What a user hands in, as it lies in the vault's inbox: one object with all files of the request. */
@@ -60,8 +64,17 @@ export function parseRequestBody(bytes: Uint8Array): RequestBody {
   const parsed = shape.safeParse(json);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  const field = issue === undefined || issue.path.length === 0 ? "request" : issue.path.join(".");
-  throw misuse(field, `request: ${field}: ${issue?.message ?? "not understood"}`);
+  // The names of files are whatever their author wrote.
+  const field =
+    issue === undefined || issue.path.length === 0
+      ? "request"
+      : printable(issue.path.join(".").slice(0, 200));
+  throw misuse(field, `request: ${field}: ${printable(issue?.message ?? "not understood")}`);
+}
+
+/** As one line: an author's names must not break the line that reports them. */
+function printable(text: string): string {
+  return PRINTABLE.test(text) ? text : quote(text);
 }
 
 export function printRequestBody(body: RequestBody): Uint8Array {

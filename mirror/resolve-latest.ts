@@ -4,8 +4,9 @@ import type { ModulePath } from "../gomod/module-path.ts";
 import type { LoadGoMod } from "../gomod/requirements.ts";
 import { compareSemver } from "../gomod/semver.ts";
 import { type ModuleVersion, moduleVersion, type Version } from "../gomod/version.ts";
+import { isMadeUp } from "../gomod/version-query.ts";
 import { asMirrorError, MirrorError } from "./errors.ts";
-import { isMadeUp, latestVersion } from "./latest.ts";
+import { latestVersion } from "./latest.ts";
 import type { Upstream } from "./ports.ts";
 
 /**

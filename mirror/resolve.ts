@@ -1,29 +1,27 @@
 import pLimit from "p-limit";
 import { type Closure, closeBuild, closeRoot, closeRoots } from "../gomod/closure.ts";
+import { closeTogether } from "../gomod/combination.ts";
 import { FormatError } from "../gomod/format-error.ts";
-import {
-  compareModuleVersions,
-  formatModuleVersion,
-  type ModuleVersion,
-  moduleVersion,
-} from "../gomod/version.ts";
-import {
-  type ClosureFile,
-  type Need,
-  type RootClosure,
-  type Unresolved,
-  writeClosure,
-} from "./closure-file.ts";
+import type { BuildRequest } from "../gomod/module-graph.ts";
+import { formatModuleVersion, type ModuleVersion, moduleVersion } from "../gomod/version.ts";
+import { type ClosureFile, type Need, writeClosure } from "./closure-file.ts";
+import { Collected } from "./collected-closure.ts";
 import { dispatch } from "./dispatch.ts";
 import { asMirrorError, MirrorError, misuse } from "./errors.ts";
 import { GoModLoader } from "./go-mod-loader.ts";
 import { readRequestBody } from "./inbox.ts";
 import type { RequestKey } from "./orders.ts";
 import type { Deadline, MirrorParts } from "./parts.ts";
-import type { Extent } from "./records.ts";
 import { handedInAt, type RequestBody } from "./requests.ts";
+import { addBeyond, startsOf } from "./resolve-beyond.ts";
 import { resolveLatest } from "./resolve-latest.ts";
+import { UpstreamLists } from "./version-lists.ts";
 import { parseWishes, type Wishes } from "./wishes.ts";
+
+/** A request's closure, and which part of it is there for the sake of its wishes' use together. */
+export interface ResolvedClosure extends ClosureFile {
+  readonly together: readonly Need[];
+}
 
 /** Graphs loaded at a time: each may hold some thousands of nodes. */
 const GRAPHS_AT_ONCE = 16;
@@ -57,15 +55,13 @@ export async function closeRequest(
   wish: string,
   deadline: Deadline,
   since?: number,
-): Promise<ClosureFile> {
+): Promise<ResolvedClosure> {
   const wishes = parseWishes(body);
   const loader = new GoModLoader(parts, { wish, deadline, ...(since === undefined ? {} : { since }) });
   const collected = new Collected();
   const limit = pLimit(GRAPHS_AT_ONCE);
   const latest = await latestRoots(parts, wishes, collected, loader);
-  const roots = [
-    ...new Map([...wishes.roots, ...latest].map((root) => [formatModuleVersion(root), root])).values(),
-  ];
+  const roots = uniqueVersions([...wishes.roots, ...latest]);
 
   const add = async (subject: string, close: () => Promise<Closure>, root?: ModuleVersion) => {
     // None is begun once there is no time left.
@@ -80,24 +76,51 @@ export async function closeRequest(
       collected.fail(subject, asMirrorError(thrown, subject));
     }
   };
+  const builds = wishes.builds.map((build) => withRecording(build, wishes));
   await Promise.all([
-    ...wishes.builds.map((build) =>
-      limit(() => add(build.mains[0]?.name ?? "go.work", () => closeBuild(build, body.tier, loader.load))),
+    ...builds.map((build) =>
+      limit(() => add(nameOf(build), () => closeBuild(build, body.tier, loader.load))),
     ),
-    ...(body.together && roots.length > 1
-      ? [limit(() => add("all wishes together", () => closeRoots(roots, body.tier, loader.load)))]
-      : []),
-    ...roots.map((root) =>
+    ...uniqueVersions([...roots, ...wishes.recording.roots]).map((root) =>
       limit(() => add(formatModuleVersion(root), () => closeRoot(root, body.tier, loader.load), root)),
     ),
   ]);
   for (const version of wishes.exact) collected.need(version, "whole");
+  for (const { version, extent } of wishes.recording.needs) collected.need(version, extent);
   for (const sum of wishes.sums) addSumLines(collected, sum.entries);
+  collected.endSeparate();
+  if (body.together && roots.length > 0) {
+    await Promise.all([
+      ...builds.map((build) =>
+        limit(() => add(`${nameOf(build)} and the wishes`, () => closeTogether(build, roots, loader.load))),
+      ),
+      ...(roots.length > 1
+        ? [limit(() => add("all wishes together", () => closeRoots(roots, body.tier, loader.load)))]
+        : []),
+    ]);
+  }
+  const together = collected.together();
+  const lists = new UpstreamLists(parts.upstream, deadline);
+  await addBeyond(collected, startsOf(builds, roots, body.together), body, loader, lists);
   await addDirectRequirements(collected, wishes, body, loader);
   // gomod/ takes a file that was left out for want of time for a missing one: this closure is not the whole one.
-  if (loader.outOfTime !== undefined) throw loader.outOfTime;
+  const outOfTime = loader.outOfTime ?? lists.outOfTime;
+  if (outOfTime !== undefined) throw outOfTime;
   for (const [name, error] of loader.lost) collected.fail(name, error);
-  return collected.file(loader.unavailable);
+  return { ...collected.file(loader.unavailable), together };
+}
+
+function nameOf(build: BuildRequest): string {
+  return build.mains[0]?.name ?? "go.work";
+}
+
+/** At tier build a recording names the zips that are opened, as a go.sum does; one without any names none. */
+function withRecording(build: BuildRequest, { recording }: Wishes): BuildRequest {
+  return recording.zips.size === 0 ? build : { ...build, openedZips: recording.zips };
+}
+
+function uniqueVersions(versions: readonly ModuleVersion[]): ModuleVersion[] {
+  return [...new Map(versions.map((version) => [formatModuleVersion(version), version])).values()];
 }
 
 async function latestRoots(
@@ -168,65 +191,5 @@ async function addRootIfClosed(
   } catch (thrown) {
     // Too large a graph of its own: it is served by exact name.
     if (!(thrown instanceof FormatError)) throw thrown;
-  }
-}
-
-/** A request's closure while it is put together. */
-class Collected {
-  readonly #unresolved: Unresolved[] = [];
-  readonly #needs = new Map<string, Need>();
-  readonly #roots = new Map<string, RootClosure>();
-
-  fail(subject: string, error: MirrorError): void {
-    this.#unresolved.push({ subject, class: error.class, message: error.message });
-  }
-
-  need(version: ModuleVersion, extent: Extent): void {
-    const name = formatModuleVersion(version);
-    if (this.#needs.get(name)?.extent === "whole") return;
-    this.#needs.set(name, { version: { path: version.path, version: version.version }, extent });
-  }
-
-  /** A go.mod that could not be loaded is needed all the same: its record says why it is missing. */
-  add(closure: Closure): void {
-    for (const { version, files } of closure.files) this.need(version, files);
-    for (const { path, version, error } of closure.failures) this.#needFailed(path, version, error);
-  }
-
-  #needFailed(path: string, version: string, thrown: unknown): void {
-    const subject = `${path}@${version}`;
-    try {
-      this.need(moduleVersion(path, version), "mod");
-    } catch {
-      // Its name can be nobody's: only whoever requires it can help.
-      this.fail(subject, misuse(subject, asMirrorError(thrown, subject).message));
-    }
-  }
-
-  addRoot(root: ModuleVersion, closure: Closure): void {
-    if (closure.failures.length > 0) return;
-    const needs = closure.files.map(({ version, files }) => ({ version, extent: files }));
-    this.#roots.set(formatModuleVersion(root), { root, needs });
-  }
-
-  heldWhole(path: string, version: string): ModuleVersion | undefined {
-    const need = this.#needs.get(`${path}@${version}`);
-    return need?.extent === "whole" ? need.version : undefined;
-  }
-
-  covers(closure: Closure): boolean {
-    if (closure.failures.length > 0) return false;
-    return closure.files.every(({ version, files }) => {
-      const need = this.#needs.get(formatModuleVersion(version));
-      return need?.extent === "whole" || need?.extent === files;
-    });
-  }
-
-  file(unavailable: ReadonlyMap<string, ModuleVersion>): ClosureFile {
-    const needs = [...this.#needs.values()].sort((a, b) => compareModuleVersions(a.version, b.version));
-    const unloaded = needs
-      .filter(({ version }) => unavailable.has(formatModuleVersion(version)))
-      .map(({ version }) => version);
-    return { needs, roots: [...this.#roots.values()], unresolved: this.#unresolved, unloaded };
   }
 }

@@ -1,13 +1,18 @@
 import type { ModulePath } from "../gomod/module-path.ts";
 import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
 import { FULL_WIDTH } from "../sumdb/tile.ts";
+import { asMirrorError } from "./errors.ts";
+import type { MissingTiles } from "./missing-tiles.ts";
 import type { MirrorParts } from "./parts.ts";
 import type { StoredObject } from "./ports.ts";
 import type { VersionRecord } from "./records.ts";
 import { cacheControlOf, contentTypeOf } from "./served-headers.ts";
 import { parseTreeKey, type TreeEntry } from "./tree-keys.ts";
 
-export type ServeParts = Pick<MirrorParts, "tree" | "ledger" | "now">;
+export interface ServeParts extends Pick<MirrorParts, "tree" | "ledger" | "now"> {
+  /** Gets tiles of a database that the tree lacks; a mirror without a source serves what it holds. */
+  readonly missingTiles?: (database: string) => Pick<MissingTiles, "get"> | undefined;
+}
 
 /** What to answer; the caller turns it into its server's own reply and closes `object`. */
 export type Answer =
@@ -41,8 +46,9 @@ export async function answer(parts: ServeParts, path: string, inline: number): P
   if (path === "-/healthz") return { kind: "text", status: 200, text: "ok\n" };
   const entry = parseTreeKey(path);
   if (entry === undefined) return notFound(explainPath(path));
-  const object = await parts.tree.open(entry.key);
-  if (object === undefined) return await explainMissing(parts, entry);
+  const found = (await parts.tree.open(entry.key)) ?? (await explainMissing(parts, entry));
+  if ("kind" in found) return found;
+  const object = found;
   // Every zip by a link, so that none passes through a gateway that would mangle or refuse it.
   if (entry.kind === "zip" || object.size > inline) {
     const location = await parts.tree.link(entry.key, LINK_SECONDS);
@@ -54,7 +60,8 @@ export async function answer(parts: ServeParts, path: string, inline: number): P
   return { kind: "object", object, type: contentTypeOf(entry), cacheControl: cacheControlOf(entry) };
 }
 
-async function explainMissing(parts: ServeParts, entry: TreeEntry): Promise<Answer> {
+/** Why it is not there; or the object, where it could be got. */
+async function explainMissing(parts: ServeParts, entry: TreeEntry): Promise<Answer | StoredObject> {
   switch (entry.kind) {
     case "list":
       return await missingList(parts, entry.path);
@@ -67,7 +74,7 @@ async function explainMissing(parts: ServeParts, entry: TreeEntry): Promise<Answ
     case "lookup":
       return await missingLookup(parts, entry.database, entry.version);
     case "tile":
-      return await missingTile(parts, entry.database, entry.tile);
+      return await missingTile(parts, entry);
     case "supported":
     case "treeHead":
       return notFound(`${entry.database}: this mirror holds nothing of that checksum database`);
@@ -137,7 +144,7 @@ async function missingLookup(parts: ServeParts, database: string, version: Modul
     return notFound(`${subject}: this mirror has no record of it from ${database}`);
   }
   // Held without a proof of this database: none will come.
-  if (record.held !== "nothing" && record.sumdbRecord?.database !== database) {
+  if (record.held !== "nothing" && record.sumdbRecords?.[database] === undefined) {
     return notFound(`${subject}: held without a record of ${database}; set GONOSUMDB for it`);
   }
   return missingKnown(parts, "mod", subject, record);
@@ -145,19 +152,28 @@ async function missingLookup(parts: ServeParts, database: string, version: Modul
 
 async function missingTile(
   parts: ServeParts,
-  database: string,
-  tile: { level: number; index: number; width: number },
-): Promise<Answer> {
+  { database, tile, key }: Extract<TreeEntry, { kind: "tile" }>,
+): Promise<Answer | StoredObject> {
   const head = await parts.ledger.readHead(database);
   const size = head?.size ?? 0;
   const end = (tile.index * FULL_WIDTH + tile.width) * FULL_WIDTH ** tile.level;
-  if (end > size) {
+  if (head === undefined || end > size) {
     return notFound(
       `${database}: this mirror stands at tree size ${size}, the tile reaches ${end}: the client has seen a newer head ` +
         "elsewhere; sync the mirror, or remove the client's GOPATH/pkg/sumdb",
     );
   }
-  return notFound(`${database}: this mirror does not hold that tile; sync what is asked for`);
+  const source = parts.missingTiles?.(database);
+  if (source === undefined)
+    return notFound(`${database}: this mirror does not hold that tile; sync what is asked for`);
+  try {
+    const object = (await source.get(tile, head)) === "stored" ? await parts.tree.open(key) : undefined;
+    return object ?? notFound(`${database}: neither this mirror nor its upstream has that tile`);
+  } catch (thrown) {
+    const { message, retryAfter = 0 } = asMirrorError(thrown, database);
+    const wait = Math.max(1, Math.ceil(retryAfter / 1000));
+    return { kind: "text", status: 503, text: `${oneLine(message)}\n`, retryAfter: wait };
+  }
 }
 
 function notFound(text: string): Answer {

@@ -1,5 +1,12 @@
 import { escapePath, type ModulePath, modulePath, unescapePath } from "../gomod/module-path.ts";
-import { escapeVersion, type ModuleVersion, moduleVersion, unescapeVersion } from "../gomod/version.ts";
+import {
+  escapeRevision,
+  escapeVersion,
+  type ModuleVersion,
+  moduleVersion,
+  unescapeRevision,
+  unescapeVersion,
+} from "../gomod/version.ts";
 import { parseTilePath, type Tile, tilePath } from "../sumdb/tile.ts";
 
 declare const treeKeyBrand: unique symbol;
@@ -51,6 +58,32 @@ export function parseTreeKey(text: string): TreeEntry | undefined {
       ? parseSumdbKey(text.slice("sumdb/".length))
       : parseModuleKey(text);
     return entry?.key === text ? entry : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A branch, a tag, a hash or a short version that a client asks a module's proxy for: `go get module@main`. */
+export interface RevisionQuery {
+  readonly path: ModulePath;
+  readonly revision: string;
+}
+
+const INFO = ".info";
+
+/**
+ * The revision that a client's decoded URL path asks for, where it is no canonical version. Attacker-controlled; as
+ * strict as parseTreeKey.
+ */
+export function parseRevisionQuery(text: string): RevisionQuery | undefined {
+  const at = text.lastIndexOf("/@v/");
+  if (text.length > LONGEST_KEY || at < 0 || !text.endsWith(INFO) || parseTreeKey(text) !== undefined)
+    return undefined;
+  try {
+    const path = unescapePath(text.slice(0, at));
+    const revision = unescapeRevision(text.slice(at + "/@v/".length, -INFO.length));
+    const spelled = `${escapePath(path)}/@v/${escapeRevision(revision)}${INFO}`;
+    return spelled === text ? { path, revision } : undefined;
   } catch {
     return undefined;
   }

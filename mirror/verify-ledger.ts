@@ -46,9 +46,9 @@ function compareRecord(record: VersionRecord, name: string, seen: Seen): void {
   const needed = [
     ...(record.held === "nothing" ? [] : [modKey(record)]),
     ...(record.held === "whole" ? [zipKey(record), infoKey(record), listKey(record.path)] : []),
-    ...(record.held === "nothing" || record.sumdbRecord === undefined
+    ...(record.held === "nothing"
       ? []
-      : [lookupKey(record.sumdbRecord.database, record)]),
+      : Object.keys(record.sumdbRecords ?? {}).map((database) => lookupKey(database, record))),
   ];
   for (const key of needed)
     if (!seen.keys.has(key)) found(key, `missing, although the ledger holds ${name}; sync it again`);

@@ -5,7 +5,6 @@ import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
 import type { Verifier } from "../sumdb/note.ts";
 import { OfflineClient } from "../sumdb/offline-client.ts";
 import { FULL_TILE_SIZE, type Tile } from "../sumdb/tile.ts";
-import { HASH_SIZE } from "../sumdb/tlog.ts";
 import { openTreeHead } from "../sumdb/tree-head.ts";
 import { LARGEST_LOOKUP } from "./checksum-database.ts";
 import { asMirrorError } from "./errors.ts";
@@ -25,6 +24,7 @@ import {
 } from "./tree-keys.ts";
 import { compareWithLedger, readRecords } from "./verify-ledger.ts";
 import type { Finding, Seen, SeenVersion } from "./verify-seen.ts";
+import { readExtents, TileVerifier } from "./verify-tiles.ts";
 
 export interface VerifyParts {
   readonly tree: Tree;
@@ -42,10 +42,11 @@ export interface VerifyParts {
  */
 export async function verifyMirror(parts: VerifyParts): Promise<{ files: number; findings: Finding[] }> {
   const records = await readRecords(parts.ledger);
+  const extents = await readExtents(parts.ledger, parts.verifiers);
   const keys = new Map<string, number>();
   for await (const { key, size } of parts.tree.keys()) keys.set(key, size);
   const seen: Seen = { keys, versions: new Map(), listed: new Set(), findings: [] };
-  const clients = await offlineClients(parts);
+  const clients = await offlineClients(parts, seen);
   for (const [key, size] of keys) {
     const entry = parseTreeKey(key);
     if (entry === undefined)
@@ -53,14 +54,20 @@ export async function verifyMirror(parts: VerifyParts): Promise<{ files: number;
     else await verifyEntry(parts, entry, clients, seen);
     parts.progress(size);
   }
+  for (const { tiles } of clients.values()) tiles.verifyExtents(extents);
   compareWithLookups(seen);
   await compareWithLedger(parts.ledger, records, seen);
   return { files: keys.size, findings: seen.findings };
 }
 
+interface DatabaseClient {
+  readonly client: OfflineClient;
+  readonly tiles: TileVerifier;
+}
+
 /** One go client without network for each database, which has already seen the tree's newest head. */
-async function offlineClients(parts: VerifyParts): Promise<Map<string, OfflineClient>> {
-  const clients = new Map<string, OfflineClient>();
+async function offlineClients(parts: VerifyParts, seen: Seen): Promise<Clients> {
+  const clients = new Map<string, DatabaseClient>();
   for (const verifier of parts.verifiers) {
     const { name } = verifier;
     const tree = {
@@ -69,15 +76,15 @@ async function offlineClients(parts: VerifyParts): Promise<Map<string, OfflineCl
         (await parts.tree.get(lookupKey(name, version), LARGEST_LOOKUP))?.bytes,
     };
     const head = await parts.tree.get(treeHeadKey(name), LARGEST_LOOKUP);
-    clients.set(
-      name,
-      new OfflineClient({ verifier, tree, ...(head === undefined ? {} : { latest: head.bytes }) }),
-    );
+    clients.set(name, {
+      client: new OfflineClient({ verifier, tree, ...(head === undefined ? {} : { latest: head.bytes }) }),
+      tiles: await TileVerifier.open(parts.tree, verifier, seen),
+    });
   }
   return clients;
 }
 
-type Clients = ReadonlyMap<string, OfflineClient>;
+type Clients = ReadonlyMap<string, DatabaseClient>;
 
 async function verifyEntry(
   parts: VerifyParts,
@@ -88,7 +95,7 @@ async function verifyEntry(
   try {
     if (entry.kind === "zip") await verifyZip(parts, entry.key, entry.version, seen);
     else if (entry.kind === "lookup") await verifyLookup(entry, clients, seen);
-    else if (entry.kind === "tile") verifyTileSize(entry, seen);
+    else if (entry.kind === "tile") await clients.get(entry.database)?.tiles.verify(entry);
     else await verifySmall(parts, entry, seen);
   } catch (thrown) {
     seen.findings.push({ subject: entry.key, message: asMirrorError(thrown, entry.key).message });
@@ -115,26 +122,16 @@ async function verifyLookup(
   clients: Clients,
   seen: Seen,
 ): Promise<void> {
-  const client = clients.get(entry.database);
-  if (client === undefined) {
+  const known = clients.get(entry.database);
+  if (known === undefined) {
     const message = `the key of ${entry.database} is not known; give it with --sumdb`;
     seen.findings.push({ subject: entry.key, message });
     return;
   }
-  const proven = await client.lookup(entry.version);
+  const proven = await known.client.lookup(entry.version);
   const version = versionSeen(seen, entry.version);
   version.provenMod = proven.goMod;
   version.provenZip = proven.zip;
-}
-
-/** Their content is proven by the lookups that need them. */
-function verifyTileSize(entry: Extract<TreeEntry, { kind: "tile" }>, seen: Seen): void {
-  const size = seen.keys.get(entry.key);
-  if (size === entry.tile.width * HASH_SIZE) return;
-  seen.findings.push({
-    subject: entry.key,
-    message: `has ${size} bytes instead of ${entry.tile.width * HASH_SIZE}`,
-  });
 }
 
 async function verifySmall(parts: VerifyParts, entry: TreeEntry, seen: Seen): Promise<void> {
@@ -167,7 +164,7 @@ async function verifySmall(parts: VerifyParts, entry: TreeEntry, seen: Seen): Pr
       if (seen.keys.has(supportedKey(entry.database))) return;
       seen.findings.push({
         subject: supportedKey(entry.database),
-        message: "missing: clients would not ask this tree",
+        message: "missing: clients do not ask this tree; where its tiles are still being filled, sync again",
       });
     }
   }

@@ -6,6 +6,7 @@ import type { BuildRequest, MainModule } from "../gomod/module-graph.ts";
 import { type ModulePath, modulePath } from "../gomod/module-path.ts";
 import { type ModuleVersion, moduleVersion } from "../gomod/version.ts";
 import { misuse } from "./errors.ts";
+import { parseRecording, type Recording } from "./recording.ts";
 import type { RequestBody } from "./requests.ts";
 
 /** A request's files and wishes, parsed. */
@@ -20,6 +21,8 @@ export interface Wishes {
   readonly roots: readonly ModuleVersion[];
   /** Modules wished as `module@latest`, to be asked. */
   readonly latest: readonly ModulePath[];
+  /** What commands asked of a recording proxy. */
+  readonly recording: Recording;
 }
 
 /**
@@ -79,6 +82,7 @@ export function parseWishes(body: RequestBody): Wishes {
     latest: body.wishes
       .filter((wish) => wish.endsWith("@latest"))
       .map((wish) => parsed(wish, () => modulePath(wish.slice(0, -"@latest".length)))),
+    recording: parseRecording(body.recorded),
   };
 }
 

@@ -1,5 +1,5 @@
+import type { Deadline } from "./deadline.ts";
 import { MirrorError } from "./errors.ts";
-import type { Deadline } from "./parts.ts";
 
 /** What is kept of a unit of work's time for noting what did not end, in ms. */
 const TIME_TO_NOTE = 10_000;

@@ -1,12 +1,14 @@
 import pLimit from "p-limit";
 import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
 import { refuse } from "./accept.ts";
+import { TIME_TO_CLOSE } from "./deadline.ts";
 import { asMirrorError } from "./errors.ts";
 import { fetchVersion } from "./fetch.ts";
-import { OutOfTime, TIME_TO_CLOSE } from "./go-mod-loader.ts";
+import { OutOfTime } from "./go-mod-loader.ts";
 import type { FetchOrder, Order, ResolveOrder } from "./orders.ts";
 import { noteFailed, noteFetched } from "./outcome.ts";
 import type { Deadline, MirrorParts } from "./parts.ts";
+import { unprovenBy } from "./prove-version.ts";
 import { ensureList } from "./publish.ts";
 import { covers, type VersionRecord } from "./records.ts";
 import { resolveRequest } from "./resolve.ts";
@@ -77,9 +79,11 @@ async function fetchRecord(
   if (record.state !== "PENDING") return;
   if (deadline.remaining() < TIME_TO_CLOSE) return await dueAtOnce(parts, version);
   try {
-    const { added, bytes } = covers(record.held, record.wanted)
-      ? { added: { held: record.held }, bytes: 0 }
-      : await withinTime(fetchVersion(parts, record), deadline, formatModuleVersion(version));
+    const proven = unprovenBy(record, parts.databasesFor(record.path)).length === 0;
+    const { added, bytes } =
+      proven && covers(record.held, record.wanted)
+        ? { added: { held: record.held }, bytes: 0 }
+        : await withinTime(fetchVersion(parts, record), deadline, formatModuleVersion(version));
     // Before the record: nothing is ordered again for one that says whole, so a crash here must not leave it without.
     if (added.held === "whole") await listThere();
     await noteFetched(parts, version, added, bytes);

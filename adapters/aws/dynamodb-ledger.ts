@@ -2,7 +2,7 @@ import type { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import type { ModulePath } from "../../gomod/module-path.ts";
 import type { ModuleVersion } from "../../gomod/version.ts";
 import type { RequestKey } from "../../mirror/orders.ts";
-import type { Ledger, RecordChange, Watermark } from "../../mirror/ports.ts";
+import type { Ledger, RecordChange, Stop, Watermark } from "../../mirror/ports.ts";
 import type { VersionRecord } from "../../mirror/records.ts";
 import type { RequestRecord } from "../../mirror/requests.ts";
 import type { SignedHead } from "../../sumdb/tree-head.ts";
@@ -23,6 +23,7 @@ import {
   orderKey,
   ordersPartition,
   requestKey,
+  stopKey,
   VERSION_PREFIX,
   versionKey,
   watermarkKey,
@@ -122,6 +123,20 @@ export class DynamoDbLedger implements Ledger {
     for await (const item of this.#table.query(below(HEADS_PARTITION, headPrefix(database)))) {
       yield items.parseHead(item);
     }
+  }
+
+  async readStop(database: string): Promise<Stop | undefined> {
+    const item = await this.#table.get(stopKey(database));
+    return item && items.parseStop(item);
+  }
+
+  async writeStop(stop: Stop): Promise<void> {
+    await this.#table.putIf(items.printStop(stop), isAbsent);
+  }
+
+  async liftStop({ database, evidence }: Stop): Promise<void> {
+    const same = { expression: "#evidence = :evidence", values: { ":evidence": evidence } };
+    await this.#table.delete(stopKey(database), same);
   }
 
   async readWatermark(feed: string): Promise<Watermark | undefined> {

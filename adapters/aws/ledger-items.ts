@@ -4,7 +4,7 @@ import { moduleVersion, parseModuleVersion } from "../../gomod/version.ts";
 import type { Sha256 } from "../../mirror/body.ts";
 import { type ErrorClass, MirrorError } from "../../mirror/errors.ts";
 import { requestName, requestTime } from "../../mirror/orders.ts";
-import type { JournalEntry, Watermark } from "../../mirror/ports.ts";
+import type { JournalEntry, Stop, Watermark } from "../../mirror/ports.ts";
 import type { Extent, State, VersionRecord } from "../../mirror/records.ts";
 import { type RequestRecord, type RequestState, tier } from "../../mirror/requests.ts";
 import { HASH_SIZE } from "../../sumdb/tlog.ts";
@@ -18,6 +18,7 @@ import {
   journalKey,
   modulePartition,
   requestKey,
+  stopKey,
   VERSION_PREFIX,
   versionKey,
   watermarkKey,
@@ -41,6 +42,7 @@ const errorClass = z.enum({
   malformed: "malformed",
   absent: "absent",
   mismatch: "mismatch",
+  stopped: "stopped",
   denied: "denied",
   misuse: "misuse",
 } satisfies { [C in ErrorClass]: C });
@@ -81,7 +83,7 @@ const recordItem = z.strictObject({
   modSize: z.exactOptional(count),
   zipSize: z.exactOptional(count),
   time: z.exactOptional(z.string()),
-  sumdbRecord: z.exactOptional(z.strictObject({ database: z.string(), id: count })),
+  sumdbRecords: z.exactOptional(z.record(z.string(), count)),
   attempts: count,
   failingSince: z.exactOptional(z.int()),
   lastError: z.exactOptional(z.strictObject({ class: errorClass, message: z.string() })),
@@ -107,6 +109,7 @@ const headItem = z.strictObject({
   hash: z.instanceof(Uint8Array).refine((hash) => hash.byteLength === HASH_SIZE),
   note: z.instanceof(Uint8Array),
 });
+const stopItem = z.strictObject({ ...key, at: z.int(), evidence: sha256 });
 const journalItem = z.strictObject({ ...key, event: z.enum(["held", "listed"]), at: z.int() });
 
 export function printRecord(record: VersionRecord): Item {
@@ -158,6 +161,14 @@ export function parseHead(item: Item): SignedHead {
     hash: Buffer.from(hash),
     note,
   }));
+}
+
+export function printStop({ database, ...fields }: Stop): Item {
+  return toItem({ ...stopKey(database), ...fields });
+}
+
+export function parseStop(item: Item): Stop {
+  return parsed(stopItem, item, ({ pk: _pk, sk, ...fields }) => ({ database: sk, ...fields }));
 }
 
 export function printJournalEntry({ event, version, at }: JournalEntry): Item {

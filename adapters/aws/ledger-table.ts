@@ -65,6 +65,7 @@ export const headKey = (database: string, size: number): ItemKey =>
     { pk: HEADS_PARTITION, sk: `${headPrefix(database)}${String(size).padStart(SIZE_DIGITS, "0")}` },
     database,
   );
+export const stopKey = (database: string): ItemKey => checked({ pk: "stop", sk: database }, database);
 export const watermarkKey = (feed: string): ItemKey => checked({ pk: "watermark", sk: feed }, feed);
 export const leaseKey = (name: string): ItemKey => checked({ pk: "lease", sk: name }, name);
 

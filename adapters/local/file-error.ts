@@ -50,6 +50,16 @@ export function notPlain(subject: string, cause?: unknown): MirrorError {
   );
 }
 
+/** Why a file that a user named cannot be read, and what to do; without its name. */
+export function whyUnread(thrown: unknown): string {
+  const code = codeOf(thrown);
+  if (code === "ENOENT" || code === "ENOTDIR") return "no such file; check the path";
+  if (code === "EISDIR") return "a folder; name a file";
+  if (code === "EACCES" || code === "EPERM")
+    return "not permitted to read it; give this user the right to it";
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
 /** The `code` of a node:fs error; undefined for anything else. */
 export function codeOf(thrown: unknown): string | undefined {
   return thrown instanceof Error && "code" in thrown && typeof thrown.code === "string"

@@ -1,7 +1,7 @@
 import type { ModulePath } from "../../gomod/module-path.ts";
 import type { ModuleVersion } from "../../gomod/version.ts";
 import type { RequestKey } from "../../mirror/orders.ts";
-import type { JournalEntry, Ledger, RecordChange, Watermark } from "../../mirror/ports.ts";
+import type { JournalEntry, Ledger, RecordChange, Stop, Watermark } from "../../mirror/ports.ts";
 import type { VersionRecord } from "../../mirror/records.ts";
 import type { RequestRecord } from "../../mirror/requests.ts";
 import type { SignedHead } from "../../sumdb/client.ts";
@@ -19,6 +19,7 @@ export class MemoryLedger implements Ledger {
   readonly #requests = new Map<string, RequestRecord>();
   readonly #orders = new Map<string, Set<number>>();
   readonly #heads = new Map<string, SignedHead[]>();
+  readonly #stops = new Map<string, Stop>();
   readonly #watermarks = new Map<string, Watermark>();
   readonly #leases = new Map<string, { readonly owner: string; readonly until: number }>();
   readonly #fault: FaultHook | undefined;
@@ -114,6 +115,23 @@ export class MemoryLedger implements Ledger {
 
   async *heads(database: string): AsyncGenerator<SignedHead> {
     yield* await this.#call("heads", database, () => structuredClone(this.#heads.get(database) ?? []));
+  }
+
+  readStop(database: string): Promise<Stop | undefined> {
+    return this.#call("readStop", database, () => structuredClone(this.#stops.get(database)));
+  }
+
+  writeStop(stop: Stop): Promise<void> {
+    const copy = structuredClone(stop);
+    return this.#call("writeStop", copy.database, () => {
+      if (!this.#stops.has(copy.database)) this.#stops.set(copy.database, copy);
+    });
+  }
+
+  liftStop({ database, evidence }: Stop): Promise<void> {
+    return this.#call("liftStop", database, () => {
+      if (this.#stops.get(database)?.evidence === evidence) this.#stops.delete(database);
+    });
   }
 
   readWatermark(feed: string): Promise<Watermark | undefined> {

@@ -9,11 +9,12 @@ import { formatModuleVersion, moduleVersion } from "../../gomod/version.ts";
 import { misuse } from "../../mirror/errors.ts";
 import type { GraphExtent, RequestBody, Tier } from "../../mirror/requests.ts";
 import { fileKind, parseWishes, sumOf } from "../../mirror/wishes.ts";
-import { codeOf } from "./file-error.ts";
+import { whyUnread } from "./file-error.ts";
+import { isRequestFile, joinRequests, readRequestFile } from "./request-file.ts";
 
 /**
  * Turns the wishes of a command line into a request: files are read, with the go.sum beside each go.mod and the go.mods
- * that a go.work uses.
+ * that a go.work uses; what request files ask for is added.
  * @throws MirrorError misuse naming the wish.
  */
 export async function readWishes(
@@ -24,12 +25,13 @@ export async function readWishes(
   if (wishes.length === 0) {
     throw misuse(
       "WISH",
-      "no wish: give a go.mod, go.sum or go.work file, module@version, module@latest, or -",
+      "no wish: give a go.mod, go.sum, go.work or request (.json) file, module@version, module@latest, or -",
     );
   }
   const files: Record<string, string> = {};
   const exact: string[] = [];
   const roots: string[] = [];
+  const requests: [string, RequestBody][] = [];
   for (const [at, wish] of wishes.entries()) {
     if (wish === "-") {
       const list = readBuildList(await stdin());
@@ -40,19 +42,14 @@ export async function readWishes(
       throw misuse("WISH", "a URL is no wish: name where to fetch from with --upstream");
     } else if (!wish.includes("@") && fileKind(basename(wish)) !== undefined)
       await readModuleFile(wish, files);
+    else if (isRequestFile(wish)) requests.push([wish, await readRequestFile(wish)]);
     else if (/^[^@\s]+@[^@\s]+$/.test(wish)) roots.push(wish);
     else throw misuse(wish, await explainWish(wish));
   }
-  const body: RequestBody = {
-    format: 1,
-    tier,
-    files,
-    exact,
-    wishes: roots,
-    together: true,
-    graph,
-    recorded: [],
-  };
+  const body = joinRequests(
+    { format: 1, tier, files, exact, wishes: roots, together: true, graph, recorded: [] },
+    requests,
+  );
   checkWishes(body);
   return body;
 }
@@ -65,8 +62,8 @@ function checkWishes(body: RequestBody): void {
 async function explainWish(wish: string): Promise<string> {
   const found = await stat(wish).catch(() => undefined);
   if (found?.isDirectory()) return `${wish}: a folder; name the file in it: ${join(wish, "go.mod")}`;
-  if (found !== undefined) return `${wish}: not named go.mod, go.sum or go.work`;
-  return `${wish}: not a wish; give a go.mod, go.sum or go.work file, module@version, module@latest, or -`;
+  if (found !== undefined) return `${wish}: not named go.mod, go.sum, go.work or .json`;
+  return `${wish}: not a wish; give a go.mod, go.sum, go.work or request (.json) file, module@version, module@latest, or -`;
 }
 
 /** Names in a request are as the user typed them, in slashes: go's messages carry them. */
@@ -126,15 +123,6 @@ async function readText(path: string): Promise<string> {
   } catch (cause) {
     throw misuse(path, `${path}: ${whyUnread(cause)}`, cause);
   }
-}
-
-function whyUnread(thrown: unknown): string {
-  const code = codeOf(thrown);
-  if (code === "ENOENT" || code === "ENOTDIR") return "no such file; check the path";
-  if (code === "EISDIR") return "a folder; name a file";
-  if (code === "EACCES" || code === "EPERM")
-    return "not permitted to read it; give this user the right to it";
-  return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
 const listedModule = z.object({

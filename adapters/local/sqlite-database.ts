@@ -4,13 +4,17 @@ import { misuse } from "../../mirror/errors.ts";
 import { sqliteError } from "./sqlite-error.ts";
 
 /** The ledger's format, kept in SQLite's user_version; a newer one is refused. */
-const FORMAT = 1;
+const FORMAT = 2;
 /** Tells a ledger from other SQLite files: `modf` in ASCII (SQLite's application_id). */
 const APPLICATION = 0x6d6f6466;
 /** How long a statement waits for another process's transaction, in milliseconds; ours take some of them. */
 const BUSY_TIMEOUT = 10_000;
 /** The write-ahead log is cut back to this many bytes once a checkpoint has emptied it. */
 const WAL_SIZE_LIMIT = 16 * 1024 * 1024;
+
+/** Came with format 2. */
+const STOP =
+  "CREATE TABLE stop (database TEXT PRIMARY KEY, at REAL NOT NULL, evidence TEXT NOT NULL) STRICT;";
 
 /**
  * Records are JSON text, with what is searched for beside it. Times are REAL, since waits with jitter have fractions.
@@ -40,6 +44,7 @@ const SCHEMA = `
     database TEXT NOT NULL, size INTEGER NOT NULL, hash BLOB NOT NULL, note BLOB NOT NULL,
     PRIMARY KEY (database, size)
   ) STRICT, WITHOUT ROWID;
+  ${STOP}
   CREATE TABLE watermark (feed TEXT PRIMARY KEY, revision INTEGER NOT NULL, record TEXT NOT NULL) STRICT;
   CREATE TABLE lease (name TEXT PRIMARY KEY, owner TEXT NOT NULL, until REAL NOT NULL) STRICT;
   CREATE TABLE writer (
@@ -64,6 +69,11 @@ export function openDatabase(path: string, mode: "write" | "read"): DatabaseSync
     if (!isLedger(database, path)) {
       if (mode === "read") throw misuse(path, `${path}: holds no ledger yet; run \`modferry sync\` first`);
       create(database, path);
+    }
+    if (pragma(database, "user_version") < FORMAT) {
+      if (mode === "read")
+        throw misuse(path, `${path}: written by an older modferry; run \`modferry sync\` once`);
+      update(database);
     }
     if (mode === "write") {
       database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
@@ -101,6 +111,19 @@ function create(database: DatabaseSync, path: string): void {
     if (!isLedger(database, path)) {
       database.exec(`${SCHEMA} PRAGMA application_id = ${APPLICATION}; PRAGMA user_version = ${FORMAT}`);
     }
+    database.exec("COMMIT");
+  } catch (error) {
+    database.exec("ROLLBACK");
+    throw error;
+  }
+}
+
+/** From format 1; a crash leaves it as it was. */
+function update(database: DatabaseSync): void {
+  database.exec("BEGIN IMMEDIATE");
+  try {
+    // Another process may have been first while we waited for the transaction.
+    if (pragma(database, "user_version") < FORMAT) database.exec(`${STOP} PRAGMA user_version = ${FORMAT}`);
     database.exec("COMMIT");
   } catch (error) {
     database.exec("ROLLBACK");

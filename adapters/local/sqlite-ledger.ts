@@ -3,7 +3,7 @@ import type { ModulePath } from "../../gomod/module-path.ts";
 import type { ModuleVersion } from "../../gomod/version.ts";
 import { misuse } from "../../mirror/errors.ts";
 import type { RequestKey } from "../../mirror/orders.ts";
-import type { JournalEntry, Ledger, RecordChange, Watermark } from "../../mirror/ports.ts";
+import type { JournalEntry, Ledger, RecordChange, Stop, Watermark } from "../../mirror/ports.ts";
 import type { VersionRecord } from "../../mirror/records.ts";
 import type { RequestRecord } from "../../mirror/requests.ts";
 import type { SignedHead } from "../../sumdb/client.ts";
@@ -148,6 +148,23 @@ export class SqliteLedger implements Ledger {
       last = page.at(-1)?.size ?? last;
       if (page.length < PAGE) return;
     }
+  }
+
+  async readStop(database: string): Promise<Stop | undefined> {
+    const row = this.#reading(() => this.#sql.readStop.get(database));
+    return row && { database, at: Number(row.at), evidence: String(row.evidence) as Stop["evidence"] };
+  }
+
+  writeStop({ database, at, evidence }: Stop): Promise<void> {
+    return this.#writing(() => {
+      this.#sql.writeStop.run(database, at, evidence);
+    });
+  }
+
+  liftStop({ database, evidence }: Stop): Promise<void> {
+    return this.#writing(() => {
+      this.#sql.liftStop.run(database, evidence);
+    });
   }
 
   async readWatermark(feed: string): Promise<Watermark | undefined> {

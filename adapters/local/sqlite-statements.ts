@@ -28,6 +28,10 @@ const statements = {
   addHead: `INSERT INTO head (database, size, hash, note) VALUES (?, ?, ?, ?) ${conditional}`,
   pageOfHeads: "SELECT size, hash, note FROM head WHERE database = ? AND size > ? ORDER BY size LIMIT ?",
 
+  readStop: "SELECT at, evidence FROM stop WHERE database = ?",
+  writeStop: `INSERT INTO stop (database, at, evidence) VALUES (?, ?, ?) ${conditional}`,
+  liftStop: "DELETE FROM stop WHERE database = ? AND evidence = ?",
+
   readWatermark: "SELECT record FROM watermark WHERE feed = ?",
   insertWatermark: `INSERT INTO watermark (feed, revision, record) VALUES (?, ?, ?) ${conditional}`,
   updateWatermark: "UPDATE watermark SET revision = ?, record = ? WHERE feed = ? AND revision = ?",

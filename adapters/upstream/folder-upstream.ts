@@ -3,7 +3,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { escapePath, type ModulePath } from "../../gomod/module-path.ts";
-import { escapeVersion, type ModuleVersion } from "../../gomod/version.ts";
+import { escapeRevision, escapeVersion, type ModuleVersion } from "../../gomod/version.ts";
 import { type Body, SPOOL_LIMIT } from "../../mirror/body.ts";
 import { MirrorError, misuse } from "../../mirror/errors.ts";
 import type { Upstream } from "../../mirror/ports.ts";
@@ -64,6 +64,16 @@ export class FolderUpstream implements Upstream {
       lookup: ({ path, version }) => read("lookup", `lookup/${escapePath(path)}@${escapeVersion(version)}`),
       tile: (tile) => read("tile", tilePath(tile), tile.width * HASH_SIZE),
     };
+  }
+
+  revision(path: ModulePath, revision: string): Promise<Uint8Array> {
+    const file = `${escapePath(path)}/@v/${escapeRevision(revision)}.info`;
+    return this.#bytes("info", `${path}@${revision}.info`, file);
+  }
+
+  supported(database: string): Promise<Uint8Array> {
+    const path = `sumdb/${database}/supported`;
+    return this.#bytes("list", path, path);
   }
 
   /** Files read so far, by kind. */

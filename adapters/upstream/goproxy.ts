@@ -1,5 +1,5 @@
 import { escapePath, type ModulePath } from "../../gomod/module-path.ts";
-import { escapeVersion, type ModuleVersion } from "../../gomod/version.ts";
+import { escapeRevision, escapeVersion, type ModuleVersion } from "../../gomod/version.ts";
 import type { Body } from "../../mirror/body.ts";
 import type { Upstream } from "../../mirror/ports.ts";
 import type { SumdbSource } from "../../sumdb/client.ts";
@@ -43,6 +43,18 @@ export class GoProxyUpstream implements Upstream {
   sumdb(database: string): SumdbSource {
     this.#requests.probeDatabase = `sumdb/${database}/latest`;
     return new HttpSumdbSource(this.#requests, database, `sumdb/${database}/`);
+  }
+
+  revision(path: ModulePath, revision: string): Promise<Uint8Array> {
+    const file = `${escapePath(path)}/@v/${escapeRevision(revision)}.info`;
+    const subject = `${path}@${revision}.info`;
+    return this.#requests.bytes({ kind: "info", about: path, subject, path: urlPath(file) });
+  }
+
+  /** As free in form as a list, which may be empty too. */
+  supported(database: string): Promise<Uint8Array> {
+    const path = `sumdb/${database}/supported`;
+    return this.#requests.bytes({ kind: "list", about: database, subject: path, path });
   }
 
   /** Requests sent so far, by kind. */

@@ -1,5 +1,6 @@
 import pLimit from "p-limit";
 import { buildConnector, Pool } from "undici";
+import { basicAuthorization, type Netrc } from "../../gomod/netrc.ts";
 import { MirrorError } from "../../mirror/errors.ts";
 import manifest from "../../package.json" with { type: "json" };
 import { guardedLookup, isRedirect, MOST_REDIRECTS, redirectTarget } from "./redirects.ts";
@@ -20,6 +21,8 @@ const KEEP_ALIVE = 4_000;
 export interface HttpClientOptions {
   readonly timing?: Partial<Timing>;
   readonly connections?: number;
+  /** Logins for an https address without user-info; go sends none of them over plain http either (web.Get). */
+  readonly netrc?: Netrc;
   /** Ends all that runs and refuses what is asked later. */
   readonly signal?: AbortSignal;
 }
@@ -41,6 +44,9 @@ export interface HttpRequest {
  */
 export class HttpClient {
   readonly address: UpstreamAddress;
+  /** Strings that no message may hold. */
+  readonly secrets: readonly string[];
+  readonly #netrc: Netrc | undefined;
   readonly #timing: Timing;
   readonly #watchdog: Watchdog;
   readonly #connections: number;
@@ -52,6 +58,9 @@ export class HttpClient {
 
   constructor(address: UpstreamAddress, options: HttpClientOptions = {}) {
     this.address = address;
+    const wantsNetrc = address.authorization === undefined && address.origin.protocol === "https:";
+    this.#netrc = wantsNetrc ? options.netrc : undefined;
+    this.secrets = [...address.secrets, ...netrcSecrets(this.#netrc, address.origin.host)];
     this.#timing = { ...DEFAULT_TIMING, ...options.timing };
     this.#watchdog = new Watchdog(this.#timing);
     this.#connections = options.connections ?? CONNECTIONS;
@@ -84,7 +93,8 @@ export class HttpClient {
     const startedAt = performance.now();
     const exchange = { subject, limit, timing: this.#timing, startedAt, ...(spool && { spool }) };
     const target = `${prefix}/${path}${query}`;
-    let reply = await this.#exchange(origin, target, { ...exchange, server: name });
+    const authorization = this.#authorization(target);
+    let reply = await this.#exchange(origin, target, authorization, { ...exchange, server: name });
     let url: URL | undefined;
     for (let hops = 0; isRedirect(reply.status); hops++) {
       if (hops === MOST_REDIRECTS) throw this.#notFollowed(subject, `more than ${MOST_REDIRECTS} redirects`);
@@ -94,22 +104,34 @@ export class HttpClient {
       this.#redirects++;
       // A presigned URL is a secret in its path and query: only its host is named.
       const server = url.origin === origin.origin ? name : `${url.origin} (redirected from ${name})`;
-      reply = await this.#exchange(url, url.pathname + url.search, { ...exchange, server });
+      reply = await this.#exchange(url, url.pathname + url.search, authorization, { ...exchange, server });
     }
     return reply;
   }
 
-  async #exchange(to: URL, path: string, exchange: Exchange): Promise<Reply> {
+  /** The Authorization of what is asked below our address; its redirects on the same origin keep it. */
+  #authorization(target: string): string | undefined {
+    const { authorization, origin } = this.address;
+    const login = this.#netrc?.lookup(origin.host + target);
+    return login === undefined ? authorization : basicAuthorization(login);
+  }
+
+  async #exchange(
+    to: URL,
+    path: string,
+    authorization: string | undefined,
+    exchange: Exchange,
+  ): Promise<Reply> {
     const transfer = new Transfer(exchange, this.#watchdog);
     if (this.#signal?.aborted) transfer.fail(stopped(exchange.subject));
-    else this.#pool(to).dispatch({ method: "GET", path, headers: this.#headers(to) }, transfer);
+    else
+      this.#pool(to).dispatch({ method: "GET", path, headers: this.#headers(to, authorization) }, transfer);
     return await transfer.reply;
   }
 
-  #headers(to: URL): string[] {
+  #headers(to: URL, authorization: string | undefined): string[] {
     const headers = ["user-agent", `modferry/${manifest.version}`, "accept-encoding", "identity"];
-    const { authorization, origin } = this.address;
-    if (authorization !== undefined && to.origin === origin.origin)
+    if (authorization !== undefined && to.origin === this.address.origin.origin)
       headers.push("authorization", authorization);
     return headers;
   }
@@ -150,6 +172,14 @@ export class HttpClient {
     const message = `${subject}: ${this.address.name} answered with ${what}, which is not followed; tell its operator`;
     return new MirrorError("malformed", subject, message);
   }
+}
+
+/** As those of a URL's user-info: a server may send back what it was sent. A name may be public, a password never. */
+function netrcSecrets(netrc: Netrc | undefined, host: string): string[] {
+  return (netrc?.onHost(host) ?? []).flatMap((login) => {
+    const token = basicAuthorization(login).slice("Basic ".length);
+    return [login.login, login.password, token];
+  });
 }
 
 function stopped(subject: string): MirrorError {

@@ -1,3 +1,4 @@
+import type { ModulePath } from "../../gomod/module-path.ts";
 import { misuse } from "../../mirror/errors.ts";
 import type { Upstream } from "../../mirror/ports.ts";
 import { FolderUpstream } from "./folder-upstream.ts";
@@ -8,6 +9,10 @@ import { redactUrl } from "./upstream-url.ts";
 
 /** An upstream with what its opener needs beside the port. */
 export interface OpenedUpstream extends Upstream {
+  /** The `.info` that answers a branch, tag or hash (gomod/version.ts, escapeRevision). @throws as Upstream.info. */
+  revision(path: ModulePath, revision: string): Promise<Uint8Array>;
+  /** What says that a checksum database may be asked here, as a client asks it first. @throws as Upstream.list. */
+  supported(database: string): Promise<Uint8Array>;
   /** Requests sent so far, by kind. */
   counts(): RequestCounts;
   /** Waits for what runs and closes the connections; calling it again does nothing. */

@@ -105,7 +105,7 @@ export class UpstreamRequests {
   }
 
   #asked(kind: RequestKind, subject: string): Asked {
-    return { kind, subject, server: this.name, secrets: this.#client.address.secrets };
+    return { kind, subject, server: this.name, secrets: this.#client.secrets };
   }
 
   /** One GET without retries. @throws MirrorError transient */

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { copyFile, mkdir, readFile, rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import type { SumdbOption } from "../../adapters/upstream/sumdb-option.ts";
 import { PUBLIC_DATABASE_KEY } from "../../sumdb/known-databases.ts";
 import type { GoCommand } from "./preflight.ts";
 import { runCommand } from "./run-command.ts";
@@ -15,8 +16,8 @@ export interface GoBuild {
   /** The mirror: the only place that modules may come from. */
   readonly goproxy: string;
   readonly go: GoCommand;
-  /** The verifier key of the checksum database that go asks through the mirror. */
-  readonly sumdbKey: string;
+  /** The mirror's checksum databases. */
+  readonly sumdbs: readonly Pick<SumdbOption, "key" | "modules">[];
 }
 
 /**
@@ -25,7 +26,7 @@ export interface GoBuild {
  * @throws MirrorError transient with go's last lines.
  */
 export async function buildAgainstMirror(
-  { goMod, goproxy, go, sumdbKey }: GoBuild,
+  { goMod, goproxy, go, sumdbs }: GoBuild,
   place: Workplace,
   signal: AbortSignal,
 ): Promise<void> {
@@ -36,7 +37,7 @@ export async function buildAgainstMirror(
   await copyFile(goMod, copy);
   const goSum = join(folder, "go.sum");
   if (existsSync(goSum)) await copyFile(goSum, join(place.go, "go.sum"));
-  const env = goEnvironment(goproxy, go, sumdbKey, place);
+  const env = goEnvironment(goproxy, go, sumdbs, place);
   const run = (name: string, args: readonly string[], timeout: number) =>
     runCommand(name, "go", args, { cwd: folder, env, log: place.log, timeout, signal });
   await run("go mod download all", ["mod", "download", `-modfile=${copy}`, "all"], DOWNLOAD_TIMEOUT);
@@ -61,9 +62,14 @@ export async function buildName(
 function goEnvironment(
   goproxy: string,
   go: GoCommand,
-  sumdbKey: string,
+  sumdbs: GoBuild["sumdbs"],
   place: Workplace,
 ): NodeJS.ProcessEnv {
+  // go asks one: that of all modules which no other one names.
+  const asked = sumdbs.find(({ modules }) => modules === undefined) ?? sumdbs[0];
+  const named = sumdbs.flatMap((other) =>
+    other === asked || other.modules === undefined ? [] : [other.modules],
+  );
   const foreign = /^GO(?!(ROOT|TMPDIR)$)[A-Z0-9]*$/;
   const own = Object.entries(process.env).filter(([name]) => !foreign.test(name));
   return {
@@ -71,7 +77,8 @@ function goEnvironment(
     GOENV: "off",
     GOPROXY: goproxy,
     // As a user has it: the public one by its name, which go knows the key of.
-    GOSUMDB: sumdbKey === PUBLIC_DATABASE_KEY ? sumdbKey.split("+", 1)[0] : sumdbKey,
+    GOSUMDB: asked?.key === PUBLIC_DATABASE_KEY ? PUBLIC_DATABASE_KEY.split("+", 1)[0] : asked?.key,
+    GONOSUMDB: named.filter((modules) => modules !== "*").join(","),
     GOTOOLCHAIN: "local",
     GOVCS: "*:off",
     GOWORK: "off",

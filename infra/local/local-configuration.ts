@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { relative } from "node:path";
 import { redactUrl } from "../../adapters/upstream/upstream-url.ts";
 import { misuse } from "../../mirror/errors.ts";
+import type { TileExtent } from "../../sumdb/tile-extent.ts";
 import type { ConfigurationInput } from "../configuration.ts";
 import { checkout } from "./workplace.ts";
 
@@ -17,10 +18,9 @@ const MOST_WORKERS = 4;
 /** Where the deployed functions fetch from. */
 export interface LocalUpstream {
   readonly url: string;
-  /** The checksum database, where it is not the public one. */
-  readonly sumdbKey?: string;
-  /** Its own address, where the upstream does not serve it. */
-  readonly sumdbUrl?: string;
+  /** The checksum databases, where they are not the public one alone. */
+  readonly sumdb?: NonNullable<ConfigurationInput["upstream"]["sumdb"]>;
+  readonly sumdbTiles?: TileExtent;
 }
 
 /**

@@ -25,7 +25,7 @@ export async function startDeployed(bringUp: BringUp): Promise<Running> {
   const upstream = withoutSecrets(
     chooseUpstream(bringUp, found.kind === "given" ? found.url : `127.0.0.1:${port}`),
   );
-  const stacks = await prepareStacks(place, { url: upstream, ...databaseOf(bringUp) }, signal);
+  const stacks = await prepareStacks(place, { url: upstream, ...databasesOf(bringUp) }, signal);
   // Beside the emulator's installation, which waits for the network.
   if (!(await wereDeployed(place, stacks))) void stacks.synthesise();
   const { endpoint, ended } =
@@ -55,10 +55,13 @@ function chooseUpstream({ options, go }: BringUp, mirror: string): string {
   return options.upstream;
 }
 
-function databaseOf({ options: { sumdb } }: BringUp): Omit<LocalUpstream, "url"> {
-  if (sumdb === undefined) return {};
-  if (sumdb.url === undefined) return { sumdbKey: sumdb.key };
-  return { sumdbKey: sumdb.key, sumdbUrl: withoutSecrets(sumdb.url, "--sumdb") };
+function databasesOf({ options: { sumdbs, tiles } }: BringUp): Required<Omit<LocalUpstream, "url">> {
+  const sumdb = sumdbs.map(({ key, url, modules }) => ({
+    key,
+    ...(url === undefined ? {} : { url: withoutSecrets(url, "--sumdb") }),
+    ...(modules === undefined ? {} : { modules: modules.split(",") }),
+  }));
+  return { sumdb, sumdbTiles: tiles };
 }
 
 function given({ steps }: BringUp, url: string): { endpoint: string; ended: Promise<void> } {

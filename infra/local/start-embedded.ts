@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import { printSumdb } from "../../adapters/upstream/sumdb-option.ts";
 import { MirrorError, misuse } from "../../mirror/errors.ts";
 import type { BringUp, Running } from "./bring-up.ts";
 import { choosePort } from "./free-port.ts";
@@ -29,9 +30,8 @@ async function sync({ options, place, goMod, signal, steps }: BringUp): Promise<
   // Without --upstream the command asks `go env` itself: a password in GOPROXY shows in no process list.
   const upstream = options.upstream === undefined ? [] : ["--upstream", options.upstream];
   // A database's address may hold a password, and has no other way to the command.
-  const { key, url } = options.sumdb ?? {};
-  const sumdb = key === undefined ? [] : ["--sumdb", url === undefined ? key : `${key} ${url}`];
-  const args = ["sync", goMod, "--mirror", place.mirror, ...upstream, ...sumdb];
+  const sumdb = options.sumdbs.flatMap((database) => ["--sumdb", printSumdb(database)]);
+  const args = ["sync", goMod, "--mirror", place.mirror, ...upstream, ...sumdb, "--tiles", options.tiles];
   signal.throwIfAborted();
   const child = spawnGuarded(cli, args, "inherit");
   const end = () => void child.stop();

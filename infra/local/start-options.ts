@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
-import { parseSumdb, type SumdbOption } from "../../adapters/upstream/sumdb-option.ts";
+import { parseSumdbs, type SumdbOption } from "../../adapters/upstream/sumdb-option.ts";
 import { misuse } from "../../mirror/errors.ts";
+import { TILE_EXTENTS, type TileExtent } from "../../sumdb/tile-extent.ts";
 
 export interface StartOptions {
   /** The go.mod of the project to be mirrored; undefined for the sample. */
@@ -12,14 +13,15 @@ export interface StartOptions {
   /** The port that was asked for; undefined for the usual one, or any where that is taken. */
   readonly port: number | undefined;
   readonly upstream: string | undefined;
-  /** undefined for the public checksum database. */
-  readonly sumdb: SumdbOption | undefined;
+  readonly sumdbs: readonly SumdbOption[];
+  /** As for `modferry sync`; here `needed`, for the default upstream is shared, and this mirror is for looking at. */
+  readonly tiles: TileExtent;
   /** Where the mirror and all that its bring-up writes lies; undefined for .modferry/start of the checkout. */
   readonly folder: string | undefined;
 }
 
 export const USAGE = `usage: npm start -- [path/to/go.mod] [--embedded] [--port PORT] [--upstream URL]
-                   [--sumdb "VKEY [URL]"] [--folder FOLDER] [--once]
+                   [--sumdb "VKEY [URL] [PATTERN,…]"]… [--tiles needed|upper|full] [--folder FOLDER] [--once]
 
   Brings up a mirror on this machine, mirrors what the project needs (without one: a sample of about 60 modules),
   builds it with the go command against the mirror alone, and stays up until Ctrl-C.
@@ -27,8 +29,11 @@ export const USAGE = `usage: npm start -- [path/to/go.mod] [--embedded] [--port 
   --embedded      no AWS endpoint: a folder mirror and \`modferry serve\`
   --port PORT     where to listen (default 4566, embedded 3000; another where that is taken)
   --upstream URL  fetch from there (default: the first http(s) URL of \`go env GOPROXY\`)
-  --sumdb "VKEY [URL]"
-                  the upstream's checksum database, as GOSUMDB has it (default: the public one)
+  --sumdb "VKEY [URL] [PATTERN,…]"
+                  a checksum database, as GOSUMDB has it, and of which modules, as for \`modferry sync\`
+                  (default: the public one)
+  --tiles needed|upper|full
+                  how many of a checksum database's tiles are held, as for \`modferry sync\` (default: needed)
   --folder FOLDER keep the mirror there (default: .modferry/start of the checkout)
   --once          do all that, then stop`;
 
@@ -37,7 +42,8 @@ const FLAGS = {
   folder: { type: "string" },
   once: { type: "boolean" },
   port: { type: "string" },
-  sumdb: { type: "string" },
+  sumdb: { type: "string", multiple: true },
+  tiles: { type: "string" },
   upstream: { type: "string" },
 } as const;
 
@@ -55,7 +61,8 @@ export function parseStartOptions(args: readonly string[]): StartOptions {
     once: values.once ?? false,
     port: values.port === undefined ? undefined : parsePort(values.port),
     upstream: values.upstream,
-    sumdb: values.sumdb === undefined ? undefined : parseSumdb(values.sumdb),
+    sumdbs: parseSumdbs(values.sumdb ?? []),
+    tiles: parseTiles(values.tiles ?? "needed"),
     folder: values.folder === undefined ? undefined : parseFolder(values.folder),
   };
 }
@@ -69,6 +76,12 @@ function readFlags(args: readonly string[]) {
     const known = Object.keys(FLAGS).map((flag) => `--${flag}`);
     throw misuse("flags", `${problem}; \`npm start --\` takes a go.mod, ${known.join(", ")}`, cause);
   }
+}
+
+function parseTiles(text: string): TileExtent {
+  const found = TILE_EXTENTS.find((extent) => extent === text);
+  if (found === undefined) throw misuse("--tiles", `--tiles ${text}: give one of ${TILE_EXTENTS.join(", ")}`);
+  return found;
 }
 
 function parseFolder(text: string): string {

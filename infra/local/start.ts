@@ -5,7 +5,6 @@ import { join, relative, resolve } from "node:path";
 import { readWishes } from "../../adapters/local/read-wishes.ts";
 import { asMirrorError } from "../../mirror/errors.ts";
 import { oneLine } from "../../mirror/missing-table.ts";
-import { PUBLIC_DATABASE_KEY } from "../../sumdb/known-databases.ts";
 import type { BringUp, Running } from "./bring-up.ts";
 import { buildAgainstMirror, buildName } from "./go-build.ts";
 import { checkMachine } from "./preflight.ts";
@@ -90,8 +89,7 @@ async function build(
   try {
     await steps.run("build", async (step) => {
       step.show("go mod download all, go build ./... against the mirror alone");
-      const sumdbKey = options.sumdb?.key ?? PUBLIC_DATABASE_KEY;
-      await buildAgainstMirror({ goMod, goproxy, go, sumdbKey }, place, signal);
+      await buildAgainstMirror({ goMod, goproxy, go, sumdbs: options.sumdbs }, place, signal);
     });
     if (name !== undefined) await writeFile(place.built, name);
     return true;

@@ -79,8 +79,20 @@ describe("a mirror's folder", () => {
     database.exec("PRAGMA user_version = 99");
     database.close();
     for (const mode of ["write", "read"] as const) {
-      expect(await refusedTo(mode)).toContain("written by a newer modferry (format 99, this one knows 1)");
+      expect(await refusedTo(mode)).toContain("written by a newer modferry (format 99, this one knows 2)");
     }
+  });
+
+  test("is updated by a writer where its ledger is from before databases could be stopped", async () => {
+    await (await written()).close();
+    const database = new DatabaseSync(join(folder, "ledger.sqlite"));
+    database.exec("DROP TABLE stop; PRAGMA user_version = 1");
+    database.close();
+    expect(await refusedTo("read")).toContain("written by an older modferry; run `modferry sync` once");
+    await (await written()).close();
+    const { ledger, close } = await openFolderMirror(folder, { mode: "read" });
+    expect(await ledger.readStop("sum.example.com")).toBeUndefined();
+    await close();
   });
 
   test("is refused when its ledger is another program's database or no database", async () => {

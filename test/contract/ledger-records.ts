@@ -32,7 +32,7 @@ function fullRecord(version: ModuleVersion): VersionRecord {
     modSize: 0,
     zipSize: 524_288_000,
     time: "2024-01-02T03:04:05.123456789+02:00",
-    sumdbRecord: { database: "sum.example.com", id: 2 ** 40 + 1 },
+    sumdbRecords: { "sum.example.com": 2 ** 40 + 1, "sum.example.org/a-b_c": 0 },
     attempts: 3,
     failingSince: NOW - 5,
     lastError: { class: "transient", message: `ü "quoted" 'it' \\ ${"x".repeat(180)}` },

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
-import type { Watermark } from "../../mirror/ports.ts";
+import { sha256Of } from "../../mirror/body.ts";
+import type { Stop, Watermark } from "../../mirror/ports.ts";
 import type { SignedHead } from "../../sumdb/client.ts";
 import type { LedgerFixture } from "./ledger-contract.ts";
 import { NOW } from "./ledger-samples.ts";
@@ -48,6 +49,40 @@ export function ledgerSeriesTests(fixture: () => LedgerFixture): void {
     await Promise.all([1, 2, 3].map(() => ledger.addHead("sum.example.net", headOf(7))));
     await ledger.addHead("sum.example.net", headOf(7, "signed again"));
     expect(await headsOf("sum.example.net")).toEqual([text(headOf(7))]);
+  });
+
+  test("a database is stopped for every worker until that stop is lifted; the first stop stays", async () => {
+    const { ledger, other = ledger } = fixture();
+    const evidence = (text: string) => sha256Of(Buffer.from(text));
+    const stop: Stop = { database: "sum.example.com/stop", at: NOW, evidence: evidence("fork") };
+    expect(await ledger.readStop(stop.database)).toBeUndefined();
+    await ledger.writeStop(stop);
+    expect(await other.readStop(stop.database)).toEqual(stop);
+    expect(await ledger.readStop("sum.example.com")).toBeUndefined();
+    const later: Stop = { ...stop, at: NOW + 1, evidence: evidence("another fork") };
+    await other.writeStop(later);
+    expect(await ledger.readStop(stop.database)).toEqual(stop);
+    await other.liftStop(later);
+    expect(await ledger.readStop(stop.database)).toEqual(stop);
+    await other.liftStop(stop);
+    await other.liftStop(stop);
+    expect(await ledger.readStop(stop.database)).toBeUndefined();
+    await ledger.writeStop(later);
+    expect(await other.readStop(stop.database)).toEqual(later);
+  });
+
+  test("of workers that stop a database at once one's stop is the one that all read", async () => {
+    const { ledger, other = ledger } = fixture();
+    const database = "sum.example.com/race";
+    const stops = Array.from({ length: 16 }, (_, n) => ({
+      database,
+      at: n,
+      evidence: sha256Of(Buffer.of(n)),
+    }));
+    await Promise.all(stops.map((stop, n) => (n % 2 ? ledger : other).writeStop(stop)));
+    const [one, two] = [await ledger.readStop(database), await other.readStop(database)];
+    expect(stops).toContainEqual(one);
+    expect(two).toEqual(one);
   });
 
   test("a watermark keeps its stamp verbatim and moves only from the revision that was read", async () => {

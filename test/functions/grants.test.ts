@@ -106,7 +106,7 @@ async function runAll(): Promise<void> {
     MODFERRY_FRESH_QUEUE_URL: queue.urls.fresh,
     MODFERRY_BACKFILL_QUEUE_URL: queue.urls.backfill,
     MODFERRY_UPSTREAM: goproxy.url,
-    MODFERRY_SUMDB: keys.verifier,
+    MODFERRY_SUMDB: JSON.stringify([keys.verifier]),
     MODFERRY_MODULES_FILE: modules,
   };
   for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
@@ -166,7 +166,7 @@ async function runAll(): Promise<void> {
   await calls.run("Plan", () => plan.handler({}, context));
   await drain();
   made.add("example.com/a@v1.1.0", { requires: ["example.com/dep@v1.0.0"] });
-  made.database.grow(300);
+  made.database.grow(900);
   await calls.run("Plan", () => plan.handler({}, context));
   await drain();
 
@@ -205,7 +205,9 @@ async function runAll(): Promise<void> {
 
   // Readers.
   const paths = ["example.com/a/@v/list", "example.com/a/@v/v1.0.0.zip", "example.com/a/@v/v1.9.0.zip"];
-  for (const proxy of [...paths, "example.com/none/@v/list", "sumdb/sum.example.org/tile/8/1/999"]) {
+  // The last of the tiles is in the head's tree, and not held yet.
+  const tiles = ["sumdb/sum.example.org/tile/8/1/999", "sumdb/sum.example.org/tile/8/0/003"];
+  for (const proxy of [...paths, "example.com/none/@v/list", ...tiles]) {
     const event = { pathParameters: { proxy }, path: `/${proxy}`, headers: {} } as unknown;
     await calls.run("Serve", () => serve.handler(event as APIGatewayProxyEvent));
   }
@@ -214,7 +216,14 @@ async function runAll(): Promise<void> {
   made.database = new PrivateDatabase("sum.example.org", keys);
   made.database.grow(2_000);
   made.database.add("fork", "another history\n");
-  await expect(calls.run("Plan", () => plan.handler({}, context))).rejects.toThrow("two histories");
+  await calls.run("Plan", () => plan.handler({}, context));
+  const stop = await ledger.ledger.readStop("sum.example.org");
+  if (stop === undefined) throw new Error("a fork was not found");
+  made.add("example.com/forked@v1.0.0");
+  await request({ wishes: ["example.com/forked@v1.0.0"] });
+  await calls.run("Plan", () => plan.handler({ clearFork: "sum.example.org", by: "a test" }, context));
+  expect(await ledger.ledger.readStop("sum.example.org")).toMatchObject({ database: stop.database });
+  for await (const key of vault.vault.keys("decisions/clear-fork/")) expect(key).toContain(stop.evidence);
   rmSync(folder, { recursive: true });
 }
 

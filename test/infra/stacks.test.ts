@@ -1,9 +1,11 @@
 import { App } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
+import { report } from "../../functions/parts.ts";
 import { SPOOL_BYTES } from "../../functions/spool-budget.ts";
 import { defineMirror } from "../../infra/configuration.ts";
 import { addMirror } from "../../infra/mirror-app.ts";
+import { sha256Of } from "../../mirror/body.ts";
 
 interface Resource {
   readonly Type: string;
@@ -20,6 +22,8 @@ interface PolicyDocument {
 type Template_ = ReturnType<Template["toJSON"]>;
 
 const BOUNDARY = "arn:aws:iam::123456789012:policy/teams/boundary";
+const KEY = "sumdb.example.test+10968c75+AZBv9m6MKyyc9YuOdh2zQI9j0V6EAqgb36PAYuNV1HCX";
+const TOPIC = "arn:aws:sns:eu-central-1:123456789012:on-call";
 /** Far more than an environment of 4 KB would hold. */
 const MODULES = Array.from({ length: 500 }, (_, at) => `example.com/some/longer/path/of/a/module${at}`);
 /** AWS Lambda quotas: all environment variables of a function, names and values. */
@@ -44,7 +48,14 @@ describe("the stacks", () => {
     const aws = { permissionsBoundary: BOUNDARY };
     const stacks = addMirror(
       app,
-      defineMirror({ name: "mirror", upstream, endpoint, modules: MODULES, aws }),
+      defineMirror({
+        name: "mirror",
+        upstream,
+        endpoint,
+        modules: MODULES,
+        aws,
+        alarms: { topicArn: TOPIC },
+      }),
     );
     for (const [name, stack] of Object.entries(stacks)) templates[name] = Template.fromStack(stack).toJSON();
   }, 120_000);
@@ -118,10 +129,19 @@ describe("the stacks", () => {
   test("no environment outgrows Lambda's 4 KB, whatever the configuration; the poll list lies in the asset", () => {
     const long = (length: number) => `https://goproxy.example.com/${"p".repeat(length)}`.slice(0, length);
     const patterns = Array.from({ length: 20 }, (_, at) => `${"x".repeat(86)}${at + 10}`);
+    // As many as there are; one more is refused.
+    const modules = Array.from({ length: 39 }, (_, at) => `corp.exa${at + 10}`);
+    const tooWide = {
+      url: long(512),
+      sumdb: [{ key: KEY, url: long(512), modules: [...modules, "corp.example"] }],
+    };
+    expect(() => defineMirror({ name: "mirror", upstream: tooWide })).toThrow(
+      "upstream.sumdb: more than 1024 bytes",
+    );
     const widest = defineMirror({
       name: "a".repeat(20),
       modules: MODULES,
-      upstream: { url: long(512), sumdbUrl: long(512), noSumdb: patterns },
+      upstream: { url: long(512), sumdb: [{ key: KEY, url: long(512), modules }], noSumdb: patterns },
     });
     const template = Template.fromStack(addMirror(new App(), widest).pipeline).toJSON();
     const functions = Object.values(template.Resources as Record<string, Resource>).filter(
@@ -130,8 +150,8 @@ describe("the stacks", () => {
     expect(functions).toHaveLength(4);
     for (const { Properties = {} } of functions) {
       const { Variables } = Properties.Environment as { Variables: Record<string, unknown> };
-      // The two queues' URLs, of at most 100 bytes each, stand there as references; the key may be 256 bytes long.
-      expect(JSON.stringify(Variables).length + 2 * 100 + 256).toBeLessThan(ENVIRONMENT);
+      // The two queues' URLs, of at most 100 bytes each, stand there as references.
+      expect(JSON.stringify(Variables).length + 2 * 100).toBeLessThan(ENVIRONMENT);
       expect(JSON.stringify(Variables)).not.toContain(MODULES[0]);
     }
   });
@@ -208,14 +228,29 @@ describe("the stacks", () => {
     expect(statements.filter(({ Resource }) => JSON.stringify(Resource) === '"*"')).toEqual([]);
   });
 
-  test("the endpoint's function can write nothing", () => {
+  test("the endpoint's function can write nothing but tiles, and nothing at all where it fetches none", () => {
+    const actionsOf = (policies: unknown) =>
+      new Set(
+        [...JSON.stringify(policies).matchAll(/"((?:s3|dynamodb|sqs):[A-Za-z]+)"/g)].map(
+          ([, action]) => action,
+        ),
+      );
+    const reading = ["s3:GetObject", "s3:ListBucket", "dynamodb:BatchGetItem", "dynamodb:Query"];
     const policies = resources("endpoint", "AWS::IAM::Policy");
-    const actions = [...JSON.stringify(policies).matchAll(/"((?:s3|dynamodb|sqs):[A-Za-z]+)"/g)].map(
-      ([, action]) => action,
+    expect(actionsOf(policies)).toEqual(new Set([...reading, "s3:PutObject"]));
+    const statements = policies.flatMap(
+      ({ Properties = {} }) =>
+        (Properties.PolicyDocument as { Statement: Record<string, unknown>[] }).Statement,
     );
-    expect(new Set(actions)).toEqual(
-      new Set(["s3:GetObject", "s3:ListBucket", "dynamodb:BatchGetItem", "dynamodb:Query"]),
-    );
+    const writes = statements.filter(({ Action }) => Action === "s3:PutObject");
+    expect(writes).toHaveLength(1);
+    expect(JSON.stringify(writes[0]?.Resource)).toMatch(/\/sumdb\/\*\/tile\/\*"/);
+
+    const upstream = { url: "https://goproxy.example.com" };
+    const island = defineMirror({ name: "mirror", upstream, endpoint: { fetchesTiles: false } });
+    const template = Template.fromStack(addMirror(new App(), island).endpoint).toJSON();
+    expect(actionsOf(template)).toEqual(new Set(reading));
+    expect(JSON.stringify(template)).not.toContain(upstream.url);
   });
 
   test("queues give a worker six times its time-out and send what crashes five times aside", () => {
@@ -229,6 +264,46 @@ describe("the stacks", () => {
       expect(Number(Properties?.VisibilityTimeout)).toBeGreaterThanOrEqual(6 * longest);
       expect(Properties?.RedrivePolicy).toMatchObject({ maxReceiveCount: 5 });
     }
+  });
+
+  test("a fork that plan or work reports sets off an alarm, which the topic is told of", async () => {
+    const filters = resources("pipeline", "AWS::Logs::MetricFilter").map(({ Properties = {} }) => Properties);
+    const watched = filters.map(
+      ({ LogGroupName }) => /"(Plan|Work)Logs/.exec(JSON.stringify(LogGroupName))?.[1],
+    );
+    expect(watched.sort()).toEqual(["Plan", "Work"]);
+    const [alarm, ...others] = resources("pipeline", "AWS::CloudWatch::Alarm");
+    expect(others).toEqual([]);
+    expect(alarm?.Properties).toMatchObject({
+      AlarmName: "mirror: checksum database forked",
+      Statistic: "Sum",
+      Threshold: 1,
+      ComparisonOperator: "GreaterThanOrEqualToThreshold",
+      TreatMissingData: "notBreaching",
+      AlarmActions: [TOPIC],
+      OKActions: [TOPIC],
+    });
+    // It must not end between two ticks of plan, each of which reports a stopped database again.
+    expect(alarm?.Properties?.Period).toBeGreaterThanOrEqual(2 * 600);
+    for (const { FilterPattern, MetricTransformations } of filters) {
+      const { Namespace, MetricName } = alarm?.Properties ?? {};
+      const counted = { MetricNamespace: Namespace, MetricName, MetricValue: "1" };
+      expect(MetricTransformations).toEqual([counted]);
+      const forked = { event: "forked", database: "sum.example.org", reason: "two \n histories" } as const;
+      const evidence = sha256Of(Buffer.from("report"));
+      expect(matches(String(FilterPattern), lineOf({ ...forked, evidence }))).toBe(true);
+      expect(matches(String(FilterPattern), lineOf({ event: "head", database: "forked", size: 1 }))).toBe(
+        false,
+      );
+    }
+    const plain = addMirror(
+      new App(),
+      defineMirror({ name: "mirror", upstream: { url: "https://a.example" } }),
+    );
+    const [silent] = Object.values(
+      Template.fromStack(plain.pipeline).findResources("AWS::CloudWatch::Alarm"),
+    );
+    expect(silent?.Properties.AlarmActions).toBeUndefined();
   });
 
   test("schedules do not retry, nor does Lambda behind them", () => {
@@ -273,3 +348,21 @@ describe("the stacks", () => {
     ]);
   });
 });
+
+/** What a function's log gets of an event. */
+function lineOf(event: Parameters<typeof report>[0]): string {
+  const write = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+  try {
+    report(event);
+    return write.mock.calls.map(([text]) => text).join("");
+  } finally {
+    write.mockRestore();
+  }
+}
+
+/** Whether a JSON filter pattern of one field matches a log event (Amazon CloudWatch Logs, filter pattern syntax). */
+function matches(pattern: string, line: string): boolean {
+  const [, field, value] = /^\{ \$\.(\w+) = "([^"\\*]*)" \}$/.exec(pattern) ?? expect.fail(pattern);
+  expect(line.endsWith("\n") && !line.slice(0, -1).includes("\n")).toBe(true);
+  return (JSON.parse(line) as Record<string, unknown>)[field ?? ""] === value;
+}

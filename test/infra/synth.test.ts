@@ -7,6 +7,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 const project = join(import.meta.dirname, "../..");
 const CONFIGURATION = join(project, "infra/configuration.ts");
+/** A verifier key made for tests. */
+const KEY = "sumdb.example.test+10968c75+AZBv9m6MKyyc9YuOdh2zQI9j0V6EAqgb36PAYuNV1HCX";
 /** Loaded machines synthesize slowly. */
 const TIMEOUT = 240_000;
 
@@ -39,7 +41,7 @@ describe("cdk synth", () => {
     const file = join(folder, "mirror.config.ts");
     await writeFile(
       file,
-      `import { defineMirror } from ${JSON.stringify(CONFIGURATION)};\nexport default defineMirror(${input});\n`,
+      `import { defineMirror } from ${JSON.stringify(CONFIGURATION)};\nconst KEY = "${KEY}";\nexport default defineMirror(${input});\n`,
     );
     return file;
   }
@@ -86,8 +88,8 @@ app.synth();
     ],
     [
       "a user name in the database's URL",
-      '{ name: "m1", upstream: { url: "https://a.example", sumdbUrl: "https://u:p@s.example" } }',
-      "upstream.sumdbUrl",
+      '{ name: "m1", upstream: { url: "https://a.example", sumdb: [{ key: KEY, url: "https://u:p@s.example" }] } }',
+      "upstream.sumdb.0.url",
     ],
     [
       "more patterns than an environment holds",
@@ -116,8 +118,28 @@ app.synth();
     ],
     [
       "a key that is none",
-      '{ name: "m1", upstream: { url: "https://a.example", sumdbKey: "x" } }',
-      "upstream.sumdbKey",
+      '{ name: "m1", upstream: { url: "https://a.example", sumdb: [{ key: "x" }] } }',
+      "upstream.sumdb.0.key",
+    ],
+    [
+      "a pattern that is none",
+      '{ name: "m1", upstream: { url: "https://a.example", sumdb: [{ key: KEY, modules: ["a.example", "[x"] }] } }',
+      "upstream.sumdb.0.modules.1",
+    ],
+    [
+      "a database that is named twice",
+      '{ name: "m1", upstream: { url: "https://a.example", sumdb: [{ key: KEY }, { key: KEY, modules: ["*"] }] } }',
+      "upstream.sumdb",
+    ],
+    [
+      "more of databases than an environment holds",
+      '{ name: "m1", upstream: { url: "https://a.example", sumdb: [{ key: KEY, modules: Array(99).fill("example.com/x") }] } }',
+      "upstream.sumdb",
+    ],
+    [
+      "a topic that is none",
+      '{ name: "m1", upstream: { url: "https://a.example" }, alarms: { topicArn: "alarms" } }',
+      "alarms.topicArn",
     ],
     [
       "a schedule that is none",

@@ -4,13 +4,14 @@ import { modulePath } from "../../gomod/module-path.ts";
 import { formatModuleVersion } from "../../gomod/version.ts";
 import { acceptRequest } from "../../mirror/accept.ts";
 import { handIn } from "../../mirror/inbox.ts";
-import type { Order, QueueName, RequestKey } from "../../mirror/orders.ts";
+import { type Order, POLL_FEED, type QueueName, type RequestKey } from "../../mirror/orders.ts";
 import { noDeadline } from "../../mirror/parts.ts";
 import { plan } from "../../mirror/plan.ts";
 import type { RecordChange, Watermark } from "../../mirror/ports.ts";
 import { reconcile } from "../../mirror/reconcile.ts";
 import type { RequestBody } from "../../mirror/requests.ts";
 import { work } from "../../mirror/work.ts";
+import type { TileExtent } from "../../sumdb/tile-extent.ts";
 import { CrashingPorts, randomFrom, type Trouble } from "./crashing-ports.ts";
 import { MINUTE, type Ports, processOf, requestBody, TestClock } from "./made-mirror.ts";
 import type { MadeUpstream } from "./made-upstream.ts";
@@ -43,6 +44,7 @@ class WatchedLedger extends MemoryLedger {
   }
 
   override async moveWatermark(watermark: Watermark) {
+    if (watermark.feed !== POLL_FEED) return await super.moveWatermark(watermark);
     const wanted = new Set<string>();
     for await (const record of this.records())
       if (record.wanted === "whole") wanted.add(formatModuleVersion(record));
@@ -65,6 +67,7 @@ export class CrashSimulation {
   readonly #bodies: readonly Partial<RequestBody>[];
   readonly #feed: readonly string[];
   readonly #random: () => number;
+  readonly #tiles: TileExtent;
   readonly #deliveries: Delivery[] = [];
   readonly #stores: Ports;
   readonly #processes: ReturnType<CrashSimulation["newProcess"]>[] = [];
@@ -80,6 +83,7 @@ export class CrashSimulation {
     this.#bodies = bodies;
     this.#feed = feed;
     this.#random = randomFrom(seed);
+    this.#tiles = seed % 2 === 0 ? "needed" : "full";
     this.reader = new WatchingReader(upstream);
     this.ledger.reader = this.reader;
     const queue = {
@@ -97,7 +101,8 @@ export class CrashSimulation {
   newProcess() {
     const crashing = new CrashingPorts(this.#stores, this.#random);
     const owner = `process ${this.#started++}`;
-    return { crashing, owner, parts: processOf(crashing.ports, this.#upstream, this.clock, { owner }) };
+    const parts = processOf(crashing.ports, this.#upstream, this.clock, { owner, tiles: this.#tiles });
+    return { crashing, owner, parts };
   }
 
   async step({ action, pick, twice, troubles }: Step): Promise<void> {
@@ -124,7 +129,10 @@ export class CrashSimulation {
         );
         return;
       case "advance":
-        await this.#run(1, troubles, async ({ parts }) => await parts.database.advance());
+        await this.#run(1, troubles, async ({ parts }) => {
+          await parts.database.advance();
+          await parts.database.complete();
+        });
         return;
       case "grow":
         this.#upstream.database.lookupHead = pick % 2 === 0 ? undefined : this.#upstream.database.size;
@@ -143,6 +151,7 @@ export class CrashSimulation {
       this.clock.ms += 11 * MINUTE;
       if (this.planned && (await this.#tick([]))) this.planned = false;
       await this.#run(0, [], async ({ parts }) => void (await reconcile(parts, { onlyWriter: false })));
+      await this.#run(0, [], async ({ parts }) => void (await parts.database.complete()));
       if (this.#deliveries.length === 0 && !this.planned && (await this.#left()).length === 0) return [];
     }
     return [...(await this.#left()), `${this.#deliveries.length} deliveries`];

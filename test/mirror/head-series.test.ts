@@ -135,12 +135,12 @@ test("a database that signs two trees of one size is not published twice", async
   // Both start before anything is published.
   const [good, bad] = await Promise.all([one.prove(versionOf(0)), two.prove(versionOf(1))]);
   await one.publish(versionOf(0), good);
-  await expect(two.publish(versionOf(1), bad)).rejects.toMatchObject({ class: "mismatch" });
+  await expect(two.publish(versionOf(1), bad)).rejects.toMatchObject({ class: "stopped" });
   const head = await stores.tree.get(treeHeadKey(NAME), 1e6);
   expect(head && openTreeHead(head.bytes, honest.verifier).hash).toEqual(
     openTreeHead(honest.head(), honest.verifier).hash,
   );
-  await expect(process(forked, "three").advance()).rejects.toMatchObject({ class: "mismatch" });
+  await expect(process(forked, "three").advance()).rejects.toMatchObject({ class: "stopped" });
 });
 
 function lines(path: string, at: number): string {

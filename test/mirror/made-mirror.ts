@@ -13,7 +13,9 @@ import type { Ledger, Queue, Tree, Upstream, Vault } from "../../mirror/ports.ts
 import { reconcile } from "../../mirror/reconcile.ts";
 import type { RequestBody } from "../../mirror/requests.ts";
 import { work } from "../../mirror/work.ts";
+import type { TileExtent } from "../../sumdb/tile-extent.ts";
 import type { MadeUpstream } from "./made-upstream.ts";
+import type { PrivateDatabase } from "./private-database.ts";
 
 export interface Ports {
   readonly tree: Tree;
@@ -35,7 +37,10 @@ export interface ProcessOptions {
   readonly owner?: string;
   /** Paths that begin so are covered by no checksum database. */
   readonly unproven?: string;
+  /** Further databases that cover all that the upstream's own does. */
+  readonly further?: readonly PrivateDatabase[];
   readonly report?: (event: MirrorEvent) => void;
+  readonly tiles?: TileExtent;
 }
 
 /** One process of a mirror: its own checksum database client over ports that others may share. */
@@ -44,25 +49,27 @@ export function processOf(
   made: MadeUpstream,
   clock: TestClock,
   options: ProcessOptions = {},
-): MirrorParts & { readonly database: ChecksumDatabase } {
+): MirrorParts & { readonly database: ChecksumDatabase; readonly databases: readonly ChecksumDatabase[] } {
   const report = options.report ?? (() => {});
-  const database = new ChecksumDatabase({
-    verifier: made.database.verifier,
-    source: ports.upstream.sumdb(made.database.verifier.name),
-    tree: ports.tree,
-    ledger: ports.ledger,
-    now: clock.now,
-    report,
-    owner: options.owner ?? "test",
-  });
-  const { unproven } = options;
+  const { tree, vault, ledger } = ports;
+  const { unproven, further = [], owner = "test", tiles = "needed" } = options;
+  const shared = { tree, vault, ledger, now: clock.now, report, owner, tiles };
+  const { verifier } = made.database;
+  const database = new ChecksumDatabase({ ...shared, verifier, source: ports.upstream.sumdb(verifier.name) });
+  const databases = [
+    database,
+    ...further.map((other) => {
+      return new ChecksumDatabase({ ...shared, verifier: other.verifier, source: other.source() });
+    }),
+  ];
   return {
     ...ports,
     zips: zipChecker,
-    databaseFor: (path) => (unproven !== undefined && path.startsWith(unproven) ? undefined : database),
+    databasesFor: (path) => (unproven !== undefined && path.startsWith(unproven) ? [] : databases),
     now: clock.now,
     report,
     database,
+    databases,
   };
 }
 
@@ -82,15 +89,21 @@ export function requestBody(body: Partial<RequestBody>): RequestBody {
 
 /** A mirror in memory with one process, as a desk has it. */
 export class MadeMirror {
-  readonly tree: MemoryTree = new MemoryTree();
-  readonly vault: MemoryVault = new MemoryVault();
-  readonly ledger: MemoryLedger = new MemoryLedger();
-  readonly queue: MemoryQueue = new MemoryQueue();
-  readonly clock = new TestClock();
+  readonly tree: MemoryTree;
+  readonly vault: MemoryVault;
+  readonly ledger: MemoryLedger;
+  readonly queue: MemoryQueue;
+  readonly clock: TestClock;
   readonly events: MirrorEvent[] = [];
   readonly parts: ReturnType<typeof processOf>;
 
-  constructor(upstream: MadeUpstream, options: ProcessOptions = {}) {
+  /** @param over another process's, whose stores and time this one shares, such as one that was configured otherwise. */
+  constructor(upstream: MadeUpstream, options: ProcessOptions = {}, over?: MadeMirror) {
+    this.tree = over?.tree ?? new MemoryTree();
+    this.vault = over?.vault ?? new MemoryVault();
+    this.ledger = over?.ledger ?? new MemoryLedger();
+    this.queue = over?.queue ?? new MemoryQueue();
+    this.clock = over?.clock ?? new TestClock();
     const { tree, vault, ledger, queue } = this;
     const report = (event: MirrorEvent) => void this.events.push(event);
     const ports = { tree, vault, ledger, queue, upstream };

@@ -94,7 +94,7 @@ describe("requests", () => {
     ["request", utf8("nonsense")],
     ["request", utf8("[".repeat(1_000_000))],
     ["format", utf8(JSON.stringify({ ...good, format: 2 }))],
-    ["tier", utf8(JSON.stringify({ ...good, tier: "upgrade" }))],
+    ["tier", utf8(JSON.stringify({ ...good, tier: "all" }))],
     ["wishes", utf8(JSON.stringify({ ...good, wishes: new Array(10_001).fill("a.org/b@v1.0.0") }))],
     ["wishes.0", utf8(JSON.stringify({ ...good, wishes: ["x".repeat(3000)] }))],
     [

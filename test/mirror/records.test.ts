@@ -144,8 +144,8 @@ describe("what has failed", () => {
     expect(wanting(conflict, { provable: false })).toBe(conflict);
     expect(fetched(conflict, { held: "whole" }, 3_000)).toBe(conflict);
     expect(revived(conflict, 1e12)).toBeUndefined();
-    const sumdbRecord = { database: "sum.example.org", id: 1 };
-    expect(fetched(conflict, { held: "whole", sumdbRecord }, 3_000).state).toBe("READY");
+    const sumdbRecords = { "sum.example.org": 1 };
+    expect(fetched(conflict, { held: "whole", sumdbRecords }, 3_000).state).toBe("READY");
   });
 
   test("several workers' failures at once are one attempt", () => {

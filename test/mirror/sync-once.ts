@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { SpoolFolder } from "../../adapters/local/spool-folder.ts";
 import { zipChecker } from "../../adapters/local/zip-checker.ts";
 import { openSources } from "../../adapters/upstream/sources.ts";
+import { parseSumdbs } from "../../adapters/upstream/sumdb-option.ts";
 import { acceptRequest } from "../../mirror/accept.ts";
 import type { MirrorEvent } from "../../mirror/events.ts";
 import { handIn } from "../../mirror/inbox.ts";
@@ -65,20 +66,21 @@ export async function syncOnce(
   const spools = new SpoolFolder(join(tmpdir(), "modferry-test-spools"));
   const sources = openSources({
     url: upstream.url,
-    verifier: parseVerifierKey(upstream.vkey),
-    sumdbUrl: undefined,
+    sumdbs: parseSumdbs([upstream.vkey]),
     noSumdb: "",
     spool: (chunks, limit, subject) => spools.spool(chunks, limit, subject),
     tree: stores.tree,
+    vault: stores.vault,
     ledger: stores.ledger,
     report: (event) => void events.push(event),
     owner: "test",
+    tiles: "needed",
   });
   try {
     const parts: MirrorParts = {
       ...stores,
       upstream: sources.upstream,
-      databaseFor: sources.databaseFor,
+      databasesFor: sources.databasesFor,
       zips: zipChecker,
       now: Date.now,
       report: (event) => void events.push(event),

@@ -104,6 +104,8 @@ func answer(req *request) (any, error) {
 	case "tree":
 		trees[req.Path] = req.Files
 		return nil, nil
+	case "checkFork":
+		return checkFork(req)
 	case "client":
 		return runClient(req)
 	}
