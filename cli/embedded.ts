@@ -14,6 +14,7 @@ import type { ChecksumDatabase } from "../mirror/checksum-database.ts";
 import type { Report } from "../mirror/events.ts";
 import type { MirrorParts } from "../mirror/parts.ts";
 import type { Ledger, Tree, Vault } from "../mirror/ports.ts";
+import type { TileExtent } from "../sumdb/tile-extent.ts";
 import type { CliEnvironment } from "./environment.ts";
 import type { Options } from "./options.ts";
 import { chooseUpstream } from "./upstream-choice.ts";
@@ -22,7 +23,7 @@ import { chooseUpstream } from "./upstream-choice.ts";
 export interface EmbeddedMirror {
   readonly parts: MirrorParts;
   readonly queue: MemoryQueue;
-  readonly database: ChecksumDatabase;
+  readonly databases: readonly ChecksumDatabase[];
   close(): Promise<void>;
 }
 
@@ -35,7 +36,7 @@ interface Stores {
 }
 
 /** A desk may wait longer for a large zip over a slow line than a function can: half an hour, in ms. */
-const LONGEST_REPLY = 1_800_000;
+export const LONGEST_REPLY = 1_800_000;
 
 /** Opens the folder mirror of the options for writing. @throws MirrorError misuse when it cannot be, or has a writer. */
 export async function openEmbedded(
@@ -48,6 +49,7 @@ export async function openEmbedded(
     environment,
     report,
     await openFolderMirror(options.mirror, { mode: "write" }),
+    options.tiles,
   );
 }
 
@@ -60,13 +62,15 @@ export async function openInMemory(
   const folder = await mkdtemp(join(tmpdir(), "modferry-"));
   // Also when a signal ends the process.
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-  return await assemble(options, environment, report, {
+  const stores = {
     tree: new MemoryTree(),
     vault: new MemoryVault(),
     ledger: new MemoryLedger(),
     spools: new SpoolFolder(folder),
     close: () => rm(folder, { recursive: true, force: true }),
-  });
+  };
+  // Nobody reads it but this process.
+  return await assemble(options, environment, report, stores, "needed");
 }
 
 async function assemble(
@@ -74,23 +78,26 @@ async function assemble(
   environment: CliEnvironment,
   report: Report,
   stores: Stores,
+  tiles: TileExtent,
 ): Promise<EmbeddedMirror> {
   try {
     const { tree, ledger, vault, spools } = stores;
     const sources = openSources({
       url: await chooseUpstream(options, environment),
-      verifier: options.sumdb.verifier,
-      sumdbUrl: options.sumdb.url,
+      sumdbs: options.sumdbs,
+      netrc: environment.netrc(),
       noSumdb: options.noSumdb,
       spool: (chunks, limit, subject) => spools.spool(chunks, limit, subject),
       timing: { whole: LONGEST_REPLY },
       tree,
+      vault,
       ledger,
       report,
       owner: `${hostname()}:${process.pid}`,
+      tiles,
     });
     const queue = new MemoryQueue();
-    const { upstream, databaseFor, database } = sources;
+    const { upstream, databasesFor, databases } = sources;
     const parts = {
       tree,
       vault,
@@ -98,7 +105,7 @@ async function assemble(
       queue,
       upstream,
       zips: zipChecker,
-      databaseFor,
+      databasesFor,
       now: Date.now,
       report,
     };
@@ -106,7 +113,7 @@ async function assemble(
       await sources.close();
       await stores.close();
     };
-    return { parts, queue, database, close };
+    return { parts, queue, databases, close };
   } catch (error) {
     await stores.close();
     throw error;

@@ -1,4 +1,6 @@
 import { goEnv } from "../adapters/local/go-env.ts";
+import { readNetrcFile } from "../adapters/local/netrc-file.ts";
+import type { Netrc } from "../gomod/netrc.ts";
 import { asMirrorError, misuse } from "../mirror/errors.ts";
 
 /** The environment as the command line reads it, once. */
@@ -6,11 +8,17 @@ export interface CliEnvironment {
   readonly mirror: string | undefined;
   /** The user's GOPROXY: the variable, or what `go env -w` has set. */
   goproxy(): Promise<string>;
+  /** The logins of the user's netrc: secrets. Read when they are asked for. */
+  netrc(): Netrc;
+  /** All variables, for a command that is run as the user would run it. */
+  readonly variables: NodeJS.ProcessEnv;
 }
 
 export function readEnvironment(env: NodeJS.ProcessEnv): CliEnvironment {
   return {
     mirror: env.MODFERRY_MIRROR === "" ? undefined : env.MODFERRY_MIRROR,
+    netrc: () => readNetrcFile(env),
+    variables: env,
     goproxy: async () => {
       try {
         return (await goEnv(["GOPROXY"], env, "give --upstream URL")).GOPROXY.trim();

@@ -11,9 +11,22 @@ const INLINE = Number.POSITIVE_INFINITY;
 /** @param identity says which mirror this is, so that it is never its own upstream (mirror-identity.ts). */
 type HandlerParts = ServeParts & { readonly identity: string };
 
-/** Answers one HTTP request of a client. Attacker-controlled; never throws. */
+/** Answers one HTTP request of a client from the mirror. Attacker-controlled; never throws. */
 export async function handleRequest(
   parts: HandlerParts,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  response.setHeader(IDENTITY_HEADER, parts.identity);
+  await respond((path) => answer(parts, path, INLINE), request, response);
+}
+
+/**
+ * Answers one HTTP request by what `answerTo` says of its path: percent-decoded once, without leading slash.
+ * Attacker-controlled; never throws.
+ */
+export async function respond(
+  answerTo: (path: string) => Promise<Answer>,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -24,10 +37,9 @@ export async function handleRequest(
       return;
     }
     response.setHeader("X-Content-Type-Options", "nosniff");
-    response.setHeader(IDENTITY_HEADER, parts.identity);
     const path = decodePath(request.url ?? "/");
     if (path === undefined) sendText(request, response, 400, "bad request: the path is not well-formed\n");
-    else await send(request, response, await answer(parts, path, INLINE));
+    else await send(request, response, await answerTo(path));
   } catch (thrown) {
     if (response.headersSent) {
       response.destroy();

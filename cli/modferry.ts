@@ -3,11 +3,14 @@ import { asMirrorError, type MirrorError, misuse } from "../mirror/errors.ts";
 import { closure } from "./closure.ts";
 import { type CliEnvironment, readEnvironment } from "./environment.ts";
 import { hashFiles } from "./hash.ts";
-import { type Options, parseOptions, USAGE } from "./options.ts";
+import { type Options, parseOptions, splitCommand, USAGE } from "./options.ts";
 import { type Output, oneLine, processOutput } from "./output.ts";
+import { record } from "./record.ts";
+import { rehearse } from "./rehearse.ts";
 import { serve } from "./serve.ts";
 import { sync } from "./sync.ts";
 import { verify } from "./verify.ts";
+import { zip } from "./zip.ts";
 
 type Verb = (options: Options, environment: CliEnvironment, output: Output) => Promise<number>;
 type Flags = Parameters<typeof parseOptions>[1];
@@ -17,6 +20,8 @@ interface VerbLine {
   readonly flags: Flags;
   /** Whether it takes arguments beside its flags. */
   readonly takes: "arguments" | "flags only";
+  /** Whether a command follows after `--`. */
+  readonly runs?: "a command";
   /** Stops cleanly by itself; else a signal ends it where it is, which is as good as any crash. */
   readonly handlesSignals?: true;
 }
@@ -24,17 +29,45 @@ interface VerbLine {
 const VERBS: Readonly<Record<string, VerbLine>> = {
   sync: {
     run: sync,
-    flags: ["mirror", "upstream", "sumdb", "no-sumdb", "tier", "graph", "json"],
+    flags: [
+      "mirror",
+      "upstream",
+      "sumdb",
+      "no-sumdb",
+      "tier",
+      "graph",
+      "tiles",
+      "refill-tiles",
+      "clear-fork",
+      "json",
+    ],
     takes: "arguments",
   },
-  serve: { run: serve, flags: ["mirror", "listen"], takes: "flags only", handlesSignals: true },
+  serve: {
+    run: serve,
+    flags: ["mirror", "listen", "upstream", "sumdb"],
+    takes: "flags only",
+    handlesSignals: true,
+  },
   verify: { run: verify, flags: ["mirror", "sumdb", "json"], takes: "flags only" },
   hash: { run: hashFiles, flags: [], takes: "arguments" },
+  zip: {
+    run: zip,
+    flags: ["git", "rev", "subdir", "module", "version", "to", "json"],
+    takes: "arguments",
+  },
   closure: {
     run: closure,
     flags: ["upstream", "sumdb", "no-sumdb", "tier", "graph", "json"],
     takes: "arguments",
   },
+  record: {
+    run: record,
+    flags: ["to", "mirror", "name", "upstream", "sumdb", "no-sumdb", "json"],
+    takes: "flags only",
+    runs: "a command",
+  },
+  rehearse: { run: rehearse, flags: ["mirror", "json"], takes: "arguments", runs: "a command" },
 };
 
 /** As many different causes are shown of work that failed in several ways. */
@@ -43,7 +76,8 @@ const MOST_CAUSES = 5;
 /** Runs one command line. @returns the exit status: 0, 1 (ended; something is missing or wrong) or 2 (misuse). */
 async function main(args: readonly string[], env: NodeJS.ProcessEnv, output: Output): Promise<number> {
   const [name = "help", ...rest] = args;
-  if (["help", "-h", "--help"].includes(name) || rest.includes("--help") || rest.includes("-h")) {
+  const { own, command } = splitCommand(rest);
+  if (["help", "-h", "--help"].includes(name) || own.includes("--help") || own.includes("-h")) {
     output.print(USAGE);
     return 0;
   }
@@ -56,7 +90,11 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv, output: Out
   }
   try {
     const environment = readEnvironment(env);
-    const options = parseOptions(name, verb.flags, rest, environment);
+    if (verb.runs !== undefined) requireCommand(name, command);
+    const options =
+      verb.runs === undefined
+        ? parseOptions(name, verb.flags, rest, environment)
+        : parseOptions(name, verb.flags, own, environment, command);
     const surplus = options.arguments[0];
     if (verb.takes === "flags only" && surplus !== undefined)
       throw misuse(surplus, `${surplus}: \`modferry ${name}\` takes flags only (modferry help)`);
@@ -68,6 +106,11 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv, output: Out
     for (const line of lines) output.error(`modferry: ${oneLine(line)}`);
     return errors.every((error) => error.class === "misuse") ? 2 : 1;
   }
+}
+
+function requireCommand(name: string, [file = ""]: readonly string[]): void {
+  if (file !== "") return;
+  throw misuse("COMMAND", `no command: give one after --, such as: modferry ${name} … -- go test ./...`);
 }
 
 /** What went wrong, and not only that several things did. */

@@ -1,25 +1,46 @@
 import { parseArgs } from "node:util";
-import { parseSumdb, type SumdbOption } from "../adapters/upstream/sumdb-option.ts";
+import { parseSumdbs, type SumdbOption } from "../adapters/upstream/sumdb-option.ts";
 import { redactUrl } from "../adapters/upstream/upstream-url.ts";
 import { misuse } from "../mirror/errors.ts";
+import { POLL_FEED, requestName } from "../mirror/orders.ts";
 import { type GraphExtent, graphExtent, type Tier, tier } from "../mirror/requests.ts";
-import { PUBLIC_DATABASE_KEY } from "../sumdb/known-databases.ts";
+import { TILE_EXTENTS, type TileExtent } from "../sumdb/tile-extent.ts";
 
 export const USAGE = `usage: modferry VERB …
 
-  modferry sync WISH… [--mirror ADDR] [--upstream URL] [--sumdb "VKEY [URL]"] [--no-sumdb PATTERN]
-                      [--tier build|tidy|upgrade] [--graph pruned|full] [--json]
-      mirrors what the wishes need; WISH: go.mod, go.sum, go.work, module@version, module@latest,
-      or - (stdin: the output of go list -m -json all)
-  modferry serve [--mirror ADDR] [--listen 127.0.0.1:3000]
-      serves the mirror as a GOPROXY
-  modferry verify [--mirror ADDR] [--sumdb "VKEY [URL]"] [--json]
+  modferry sync WISH… [--mirror ADDR] [--upstream URL] [--sumdb "VKEY [URL] [PATTERN,…]"]… [--no-sumdb PATTERN]
+                      [--tier build|tidy|upgrade] [--graph pruned|full] [--tiles needed|upper|full] [--refill-tiles]
+                      [--clear-fork NAME] [--json]
+      mirrors what the wishes need; WISH: go.mod, go.sum, go.work, module@version, module@latest, a request file
+      (FILE.json, as record writes), or - (stdin: the output of go list -m -json all)
+  modferry serve [--mirror ADDR] [--listen 127.0.0.1:3000] [--upstream URL [--sumdb "VKEY [URL]"]…]
+      serves the mirror as a GOPROXY; with an upstream, tiles of the checksum database that it lacks are got from there
+  modferry verify [--mirror ADDR] [--sumdb "VKEY"]… [--json]
       reads back and proves every file; exit 1 and a list where anything is off
+  modferry record [--to FILE.json] [--mirror ADDR] [--name NAME] [--upstream URL] [--sumdb …] [--no-sumdb PATTERN]
+                  [--json] -- COMMAND…
+      runs a command (go test ./...) with GOPROXY set to a recording proxy and an empty module cache; what it asked
+      becomes a request file, or is synced into the mirror at once
+  modferry rehearse REQUEST… [--mirror ADDR] [--json] -- COMMAND…
+      runs a command against the mirror alone in empty caches, and names every file that was missing;
+      REQUEST: wishes as for sync, or the NAME or NAME/TIME of a request that the mirror has (sync, recording)
   modferry hash FILE…
       prints the h1: hash of each zip or go.mod
+  modferry zip FOLDER --version V [--module PATH] --to DIR [--json]
+  modferry zip --git REPO --rev REV [--subdir DIR] [--module PATH] [--version V] --to DIR [--json]
+      makes the module zip of a folder, or of a tag, branch or commit, as go would, writes it with .info and .mod into
+      DIR, laid out as a GOPROXY, and prints its lines of go.sum
   modferry closure WISH… [--upstream URL] [--sumdb …] [--no-sumdb PATTERN] [--tier build|tidy|upgrade]
                          [--graph pruned|full] [--json]
       the files that would be mirrored
+
+A checksum database (--sumdb, each once; default: the public one) covers the modules that its PATTERNs name, as
+GONOSUMDB has them, or without any all that no other one names. Of those that cover a module the first must have it.
+One that shows two histories is stopped; NAME of it goes on with --clear-fork, which may stand without a WISH.
+
+--tiles says how many of a database's tiles are held (default: upper). needed: for clients that know no other source.
+upper: besides, all above the lowest level. full: all, 2 GB of the public database, so that a client verifies without
+any network whatever it has seen elsewhere. --refill-tiles gets again what is missing of them.
 
 ADDR is a folder (default: MODFERRY_MIRROR, else ./modferry-mirror). The upstream defaults to the first http(s) URL of
 \`go env GOPROXY\`. Exit status: 0, 1 (ended; something is missing or wrong), 2 (misuse).`;
@@ -29,33 +50,62 @@ export interface Options {
   readonly arguments: readonly string[];
   readonly mirror: string;
   readonly upstream: string | undefined;
-  readonly sumdb: SumdbOption;
+  readonly sumdbs: readonly SumdbOption[];
+  /** Whether --sumdb was given. */
+  readonly sumdbNamed: boolean;
   readonly noSumdb: string;
+  /** The checksum database whose stop an operator lifts. */
+  readonly clearFork: string | undefined;
   readonly tier: Tier;
   readonly graph: GraphExtent;
+  readonly tiles: TileExtent;
+  readonly refillTiles: boolean;
   readonly json: boolean;
   readonly listen: { readonly host: string; readonly port: number };
+  /** Whether --mirror was given, and not only the environment's or the default. */
+  readonly mirrorNamed: boolean;
+  readonly to: string | undefined;
+  /** The name of the request to be made. */
+  readonly name: string;
+  /** What stands after `--`. */
+  readonly command: readonly string[];
+  /** What `zip` makes a zip of, as it was given. */
+  readonly source: Readonly<Record<"git" | "rev" | "subdir" | "module" | "version", string | undefined>>;
 }
 
 const FLAGS = {
   mirror: { type: "string" },
   upstream: { type: "string" },
-  sumdb: { type: "string" },
+  sumdb: { type: "string", multiple: true },
+  "clear-fork": { type: "string" },
   "no-sumdb": { type: "string", multiple: true },
   tier: { type: "string" },
   graph: { type: "string" },
+  tiles: { type: "string" },
+  "refill-tiles": { type: "boolean" },
   json: { type: "boolean" },
   listen: { type: "string" },
+  to: { type: "string" },
+  name: { type: "string" },
+  git: { type: "string" },
+  rev: { type: "string" },
+  subdir: { type: "string" },
+  module: { type: "string" },
+  version: { type: "string" },
 } as const;
 
 type Flag = keyof typeof FLAGS;
 
-/** @throws MirrorError misuse naming the flag and what would be right. */
+/**
+ * @param args what stands before a command, for a verb that runs one.
+ * @throws MirrorError misuse naming the flag and what would be right.
+ */
 export function parseOptions(
   verb: string,
   allowed: readonly Flag[],
   args: readonly string[],
   environment: { readonly mirror: string | undefined },
+  command: readonly string[] = [],
 ): Options {
   const { values, positionals } = readFlags(verb, allowed, args);
   return {
@@ -65,13 +115,73 @@ export function parseOptions(
         ? mirrorFolder(environment.mirror, "MODFERRY_MIRROR")
         : mirrorFolder(values.mirror ?? "modferry-mirror", "--mirror"),
     upstream: values.upstream,
-    sumdb: parseSumdb(values.sumdb ?? PUBLIC_DATABASE_KEY),
+    sumdbs: parseSumdbs(values.sumdb ?? []),
+    sumdbNamed: values.sumdb !== undefined,
+    clearFork: values["clear-fork"],
     noSumdb: (values["no-sumdb"] ?? []).join(","),
     tier: oneOf("--tier", tier, values.tier ?? "tidy"),
     graph: oneOf("--graph", graphExtent, values.graph ?? "pruned"),
+    tiles: oneOf("--tiles", { options: TILE_EXTENTS }, values.tiles ?? "upper"),
+    refillTiles: values["refill-tiles"] ?? false,
     json: values.json ?? false,
     listen: parseListen(values.listen ?? "127.0.0.1:3000"),
+    mirrorNamed: values.mirror !== undefined,
+    to:
+      values.to === undefined ? undefined : verb === "zip" ? outputFolder(values.to) : outputFile(values.to),
+    name: parseName(values.name ?? RECORDING_NAME),
+    command,
+    source: sourceFlags(values.git, values.rev, values.subdir, values.module, values.version),
   };
+}
+
+function sourceFlags(
+  git?: string,
+  rev?: string,
+  subdir?: string,
+  module?: string,
+  version?: string,
+): Options["source"] {
+  const source = { git, rev, subdir, module, version };
+  for (const [flag, text] of Object.entries(source)) {
+    if (text === "" || text?.includes("\0"))
+      throw misuse(`--${flag}`, `--${flag}: empty, or holds a NUL byte`);
+  }
+  return source;
+}
+
+/** The name of requests that `modferry record` makes. */
+const RECORDING_NAME = "recording";
+
+/** Flags and arguments of our own end at the first `--`; what follows is a command, with flags of its own. */
+export function splitCommand(args: readonly string[]): {
+  own: readonly string[];
+  command: readonly string[];
+} {
+  const at = args.indexOf("--");
+  return at < 0 ? { own: args, command: [] } : { own: args.slice(0, at), command: args.slice(at + 1) };
+}
+
+function outputFolder(path: string): string {
+  if (path === "" || path.includes("\0") || /^[a-z][a-z0-9+.-]*:/i.test(path))
+    throw misuse("--to", `--to ${path}: give a folder's path`);
+  return path;
+}
+
+function outputFile(path: string): string {
+  if (!path.endsWith(".json") || path.includes("@") || path.includes("\0"))
+    throw misuse(
+      "--to",
+      `--to ${path}: name a file that ends in .json and has no @, so that it is known as a request`,
+    );
+  return path;
+}
+
+function parseName(text: string): string {
+  if (requestName.safeParse(text).success && text !== POLL_FEED) return text;
+  throw misuse(
+    "--name",
+    `--name ${text}: give up to 64 of a-z, 0-9, ".", "_" and "-", and begin with a letter or digit (not ${POLL_FEED})`,
+  );
 }
 
 function readFlags(verb: string, allowed: readonly Flag[], args: readonly string[]) {

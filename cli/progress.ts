@@ -20,6 +20,8 @@ export class SyncProgress {
   #done = 0;
   #failed = 0;
   #bytes = 0;
+  /** The checksum database's tiles that are being held now. */
+  #tiles: Extract<MirrorEvent, { event: "tiles" }> | undefined;
   #drawn = 0;
   #ended = false;
 
@@ -42,6 +44,9 @@ export class SyncProgress {
         this.#bytes += event.bytes;
         if (event.held === "whole" || this.#toFetch !== undefined) this.#done++;
         else this.#goMods++;
+        break;
+      case "tiles":
+        this.#tiles = event.held < event.of ? event : undefined;
         break;
       case "failed":
         this.#failed++;
@@ -81,6 +86,10 @@ export class SyncProgress {
   }
 
   #line(now: number): string {
+    if (this.#tiles !== undefined) {
+      const { database, held, of } = this.#tiles;
+      return `${database}: ${held}/${of} tiles, ${Math.floor((100 * held) / Math.max(1, of))} %`;
+    }
     if (this.#toFetch === undefined)
       return `module graph: ${this.#goMods} go.mod files, ${megabytes(this.#bytes)}`;
     const part = this.#toFetch === 0 ? 1 : Math.min(1, this.#done / this.#toFetch);

@@ -1,21 +1,31 @@
 import { createServer } from "node:http";
 import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
+import { openTileSources } from "../adapters/upstream/tile-sources.ts";
 import { misuse } from "../mirror/errors.ts";
+import type { Tree } from "../mirror/ports.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { handleRequest } from "./http-handler.ts";
 import { mirrorIdentity } from "./mirror-identity.ts";
 import type { Options } from "./options.ts";
 import type { Output } from "./output.ts";
+import { chooseUpstream } from "./upstream-choice.ts";
 
 /** How long open replies may go on after Ctrl-C, in ms. */
 const GRACE = 5_000;
 
-/** `modferry serve`: a GOPROXY over the folder mirror, until Ctrl-C. */
-export async function serve(options: Options, _environment: CliEnvironment, output: Output): Promise<number> {
+/** `modferry serve`: a GOPROXY over the folder mirror, until Ctrl-C; with an upstream, one that gets missing tiles. */
+export async function serve(options: Options, environment: CliEnvironment, output: Output): Promise<number> {
   const mirror = await openFolderMirror(options.mirror, { mode: "read" });
   const identity = await mirrorIdentity(options.mirror);
-  const parts = { tree: mirror.tree, ledger: mirror.ledger, now: Date.now, identity };
-  const server = createServer((request, response) => void handleRequest(parts, request, response));
+  const held = { tree: mirror.tree, ledger: mirror.ledger, now: Date.now, identity };
+  let sources: TileSources | undefined;
+  const server = createServer((request, response) => {
+    void handleRequest(
+      { ...held, ...(sources && { missingTiles: sources.missingTiles }) },
+      request,
+      response,
+    );
+  });
   const { host, port } = options.listen;
   try {
     await new Promise<void>((resolve, reject) => {
@@ -26,6 +36,15 @@ export async function serve(options: Options, _environment: CliEnvironment, outp
     await mirror.close();
     const why = cause instanceof Error ? cause.message : String(cause);
     throw misuse("--listen", `--listen ${host}:${port}: ${why}; give another address or port`, cause);
+  }
+  try {
+    // While it listens, so that a mirror which is named as its own upstream says so.
+    sources = await tileSources(options, environment, mirror.tree);
+  } catch (error) {
+    server.closeAllConnections();
+    server.close();
+    await mirror.close();
+    throw error;
   }
   const address = server.address();
   const bound = typeof address === "object" && address !== null ? address.port : port;
@@ -38,8 +57,27 @@ export async function serve(options: Options, _environment: CliEnvironment, outp
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   setTimeout(() => server.closeAllConnections(), GRACE).unref();
   await closed;
+  await sources?.close();
   await mirror.close();
   return 0;
+}
+
+type TileSources = ReturnType<typeof openTileSources>;
+
+/** Where missing tiles come from; without --upstream the mirror is an island. */
+async function tileSources(
+  options: Options,
+  environment: CliEnvironment,
+  tree: Tree,
+): Promise<TileSources | undefined> {
+  const { upstream, sumdbs } = options;
+  if (upstream === undefined) {
+    if (options.sumdbNamed)
+      throw misuse("--sumdb", "--sumdb: `modferry serve` asks a checksum database only with --upstream URL");
+    return undefined;
+  }
+  const url = await chooseUpstream(options, environment);
+  return openTileSources({ url, sumdbs, netrc: environment.netrc(), tree, now: Date.now });
 }
 
 /** What a client on this machine calls a listening address: "all interfaces" is none that can be asked. */

@@ -24,7 +24,7 @@ export async function verify(
       if (++read % FILES_PER_LINE === 0) output.status?.(`${read} files, ${(bytes / 1e6).toFixed(1)} MB`);
     };
     const { tree, ledger } = mirror;
-    const verifiers = [options.sumdb.verifier];
+    const verifiers = options.sumdbs.map(({ verifier }) => verifier);
     const { files, findings } = await verifyMirror({ tree, ledger, zips: zipChecker, verifiers, progress });
     for (const finding of findings) {
       if (options.json) output.print(jsonLine({ event: "finding", ...finding }));

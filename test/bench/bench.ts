@@ -1,9 +1,11 @@
+import { closureBench } from "./closure.bench.ts";
 import { formatHashTable, hashBench } from "./hash.bench.ts";
 import { largeBench } from "./large.bench.ts";
 import { syncBench } from "./sync.bench.ts";
 
 /** `npm run bench -- NAME…`: each prints one table. */
 const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
+  closure: closureBench,
   hash: async () => console.log(formatHashTable(await hashBench())),
   large: largeBench,
   sync: syncBench,

@@ -10,15 +10,20 @@ export interface Measured {
   readonly peakMiB: number;
 }
 
-/** Runs a command and prints its rusage; node has no wait4 of its own. */
+/**
+ * Runs a command and prints its rusage; node has no wait4 of its own. What a shim on PATH ran before it became python
+ * is among the children, too, and taken off.
+ */
 const WRAPPER = `
 import json, resource, subprocess, sys, time
+before = resource.getrusage(resource.RUSAGE_CHILDREN)
 start = time.monotonic()
 done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 wall = time.monotonic() - start
 use = resource.getrusage(resource.RUSAGE_CHILDREN)
 scale = 1048576 if sys.platform == "darwin" else 1024
-print(json.dumps({"code": done.returncode, "wallSeconds": wall, "cpuSeconds": use.ru_utime + use.ru_stime,
+print(json.dumps({"code": done.returncode, "wallSeconds": wall,
+  "cpuSeconds": use.ru_utime + use.ru_stime - before.ru_utime - before.ru_stime,
   "peakMiB": use.ru_maxrss / scale, "stderr": done.stderr.decode(errors="replace")[-2000:]}))
 `;
 

@@ -30,7 +30,11 @@ const misused = (args: readonly string[], options: CommandOptions = {}) =>
 describe("a mistake on the command line is one line that names it and what would be right, and exit 2", () => {
   const WISH = "example.com/a@v1.0.0";
   test.concurrent.each<[string, string[], RegExp[]]>([
-    ["an unknown verb", ["frob"], [/frob: no such verb/, /sync, serve, verify, hash, closure/]],
+    [
+      "an unknown verb",
+      ["frob"],
+      [/frob: no such verb/, /sync, serve, verify, hash, .*closure, record, rehearse/],
+    ],
     ["a verb that is a word of JavaScript", ["constructor"], [/constructor: no such verb/]],
     ["an unknown flag", ["sync", WISH, "--bogus"], [/'--bogus'/, /takes --mirror/]],
     ["another verb's flag", ["serve", "--tier", "build"], [/--tier/, /takes --mirror, --listen/]],
@@ -119,7 +123,7 @@ describe("a mistake on the command line is one line that names it and what would
     [
       "another file",
       ["sync", "notes.txt", ...NOWHERE],
-      [/notes\.txt: not named go\.mod, go\.sum or go\.work/],
+      [/notes\.txt: not named go\.mod, go\.sum, go\.work or \.json/],
     ],
     [
       "a workspace's member that is not there",

@@ -32,7 +32,7 @@ describeWithGo("the deployed mirror, with no other source and GOSUMDB on", () =>
 
     beforeAll(async () => {
       source = await mirrorWorld(projects.map(({ name }) => name));
-      world = await deployedWorld({ url: source.upstream.url, sumdbKey: source.upstream.vkey });
+      world = await deployedWorld({ url: source.upstream.url, sumdb: [{ key: source.upstream.vkey }] });
       const done = await Promise.all(
         projects.map(async ({ name, dir }) =>
           world.request({ files: await filesOf(name, dir), wishes: [ROOTS[name] ?? ""] }),
