@@ -1,5 +1,11 @@
 import type { ModuleVersion } from "../gomod/version.ts";
-import { type ProvenRecord, SumdbClient, type SumdbSource, type TileStore } from "../sumdb/client.ts";
+import {
+  type ProvenHead,
+  type ProvenRecord,
+  SumdbClient,
+  type SumdbSource,
+  type TileStore,
+} from "../sumdb/client.ts";
 import { formatLookup, parseLookup } from "../sumdb/lookup.ts";
 import type { Verifier } from "../sumdb/note.ts";
 import { FULL_TILE_SIZE, type ProvenTile } from "../sumdb/tile.ts";
@@ -12,14 +18,15 @@ import type { Report } from "./events.ts";
 import { ForkStop } from "./fork-stop.ts";
 import { HeadSeries } from "./head-series.ts";
 import type { Clock, Ledger, Tree, Vault } from "./ports.ts";
+import { ProofSource } from "./proof-source.ts";
 import { TileFilling } from "./tile-filling.ts";
 import { lookupKey, type TreeKey, tileKey } from "./tree-keys.ts";
 
 /** A lookup is id, two lines, and a signed head of a few hundred bytes; cmd/go accepts 1 MB (modfetch/sumdb.go). */
 export const LARGEST_LOOKUP = 1_000_000;
 
-/** How long it holds, in ms, whether the source serves the database at all. */
-const SERVED_TTL = 60_000;
+/** Holds the tiles that a head needs before it is published, as far as may be. @returns whether all are held. */
+type Fill = (head: SignedHead) => Promise<boolean>;
 
 export interface ChecksumDatabaseParts {
   readonly verifier: Verifier;
@@ -44,13 +51,13 @@ export class ChecksumDatabase {
   readonly name: string;
   readonly #parts: ChecksumDatabaseParts;
   readonly #store: TileStore;
+  readonly #source: ProofSource;
   readonly #series: HeadSeries;
   readonly #filling: TileFilling;
   readonly #stop: ForkStop;
   /** Tiles that are being stored or are stored by this process, so that each is written once. */
   readonly #stored = new Map<TreeKey, Promise<void>>();
   #client: Promise<SumdbClient> | undefined;
-  #served: { readonly at: number; readonly answer: Promise<void> } | undefined;
   readonly #published = new Map<number, Promise<void>>();
   #beginFailed = false;
   /** The lease is per process: two heads of ours are added one after the other. */
@@ -62,7 +69,8 @@ export class ChecksumDatabase {
     this.#store = {
       read: async (tile) => (await parts.tree.get(tileKey(this.name, tile), FULL_TILE_SIZE))?.bytes,
     };
-    const source = proofSource(parts.source, this.name);
+    this.#source = new ProofSource(parts.source, this.name, parts.now);
+    const source = this.#source;
     const storeTiles = (tiles: readonly ProvenTile[]) => this.#storeTiles(tiles);
     this.#stop = new ForkStop(this.name, parts);
     const store = this.#store;
@@ -88,12 +96,7 @@ export class ChecksumDatabase {
     try {
       await this.#stop.check();
       await this.#stop.guard(async () => {
-        const client = await this.#open();
-        const advanced = await client.advance();
-        await this.#series.refuseOtherLine(advanced.head);
-        await this.#storeTiles(advanced.tiles);
-        client.stored(advanced.tiles.map(({ tile }) => tile));
-        await this.#publishHead(advanced.head);
+        await this.#publishProven(await (await this.#open()).advance());
       });
     } catch (thrown) {
       throw asMirrorError(thrown, this.name);
@@ -109,12 +112,12 @@ export class ChecksumDatabase {
   async complete(deadline: Deadline = noDeadline): Promise<boolean> {
     try {
       await this.#stop.check();
-      const head = (await this.#open()).head;
-      if (head === undefined) return true;
+      const { present } = await this.#open();
+      if (present === undefined) return true;
       return await this.#stop.guard(async () => {
         const fill = (waiting: SignedHead) => this.#filling.fill(waiting, deadline);
         // Perhaps it waits for its tiles; else it is published already.
-        await this.#publishHead(head, fill);
+        await this.#publishProven(present, fill);
         const newest = await this.#parts.ledger.readHead(this.name);
         return newest !== undefined && (await fill(newest)) && (await this.#series.support());
       });
@@ -148,21 +151,8 @@ export class ChecksumDatabase {
     try {
       return await this.#stop.guard(() => client.prove(version));
     } catch (thrown) {
-      if (thrown instanceof MirrorError && thrown.class === "absent") await this.#checkServed();
+      if (thrown instanceof MirrorError && thrown.class === "absent") await this.#source.checkServed();
       throw thrown;
-    }
-  }
-
-  /** An upstream that has no checksum database at all has no record of any version: that says nothing of the version. */
-  async #checkServed(): Promise<void> {
-    const now = this.#parts.now();
-    if (this.#served === undefined || now - this.#served.at > SERVED_TTL)
-      this.#served = { at: now, answer: this.#parts.source.latest().then(() => undefined) };
-    try {
-      await this.#served.answer;
-    } catch (cause) {
-      const message = `${this.name}: not served by this upstream; give its own URL with --sumdb`;
-      throw new MirrorError("transient", this.name, message, { cause });
     }
   }
 
@@ -173,10 +163,7 @@ export class ChecksumDatabase {
    */
   async publish(version: ModuleVersion, proven: ProvenRecord): Promise<void> {
     await this.#stop.guard(async () => {
-      if (!this.#published.has(proven.head.size)) await this.#series.refuseOtherLine(proven.head);
-      await this.#storeTiles(proven.tiles);
-      (await this.#open()).stored(proven.tiles.map(({ tile }) => tile));
-      await this.#publishHead(proven.head);
+      await this.#publishProven(proven);
     });
     await this.#stop.check();
     const key = lookupKey(this.name, version);
@@ -210,12 +197,12 @@ export class ChecksumDatabase {
   }
 
   async #start(): Promise<SumdbClient> {
-    const { verifier, source, ledger } = this.#parts;
+    const { verifier, ledger } = this.#parts;
     const head = await ledger.readHead(this.name);
     return new SumdbClient({
       name: this.name,
       verifier,
-      source: proofSource(source, this.name),
+      source: this.#source,
       store: this.#store,
       ...(head === undefined ? {} : { head }),
     });
@@ -240,10 +227,18 @@ export class ChecksumDatabase {
     await this.#parts.tree.create(tileKey(this.name, tile), bytes, sha256Of(bytes));
   }
 
+  /** Stores the tiles, then publishes the head; a head of another line than ours leaves nothing. */
+  async #publishProven({ head, tiles }: ProvenHead, fill?: Fill): Promise<void> {
+    if (!this.#published.has(head.size)) await this.#series.refuseOtherLine(head);
+    await this.#storeTiles(tiles);
+    (await this.#open()).stored(tiles.map(({ tile }) => tile));
+    await this.#publishHead(head, fill);
+  }
+
   /** Each head that a lookup carries is added, also one that a newer head has overtaken in the meantime. */
   #publishHead(
     head: SignedHead,
-    fill = (waiting: SignedHead) => this.#filling.fillInPassing(waiting),
+    fill: Fill = (waiting) => this.#filling.fillInPassing(waiting),
   ): Promise<void> {
     const known = this.#published.get(head.size);
     if (known !== undefined) return known;
@@ -257,21 +252,4 @@ export class ChecksumDatabase {
     this.#lastHead = adding.catch(() => undefined);
     return adding;
   }
-}
-
-/**
- * A tile or a head that a source lacks or refuses is a fault of the source, and says nothing of any version: only a
- * lookup that is absent does.
- */
-function proofSource(source: SumdbSource, database: string): SumdbSource {
-  const asFault = (thrown: unknown): never => {
-    if (!(thrown instanceof MirrorError) || (thrown.class !== "absent" && thrown.class !== "withheld"))
-      throw thrown;
-    throw new MirrorError("transient", database, `${database}: ${thrown.message}`, { cause: thrown });
-  };
-  return {
-    latest: () => source.latest().catch(asFault),
-    lookup: (version) => source.lookup(version),
-    tile: (tile) => source.tile(tile).catch(asFault),
-  };
 }

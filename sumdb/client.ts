@@ -96,6 +96,15 @@ export class SumdbClient {
   }
 
   /**
+   * Our head with all that must be stored before it is published; undefined where there is none. A call that failed may
+   * have moved us to a head whose tiles nobody has stored yet: they are named here.
+   */
+  get present(): ProvenHead | undefined {
+    const { head } = this;
+    return head === undefined ? undefined : { head, tiles: this.#notStored([]) };
+  }
+
+  /**
    * Moves to the source's newest head if that is newer than ours; an older one is checked to be part of ours.
    * @throws ForkError when the two contradict each other; ProofError and FormatError when what the source sends does
    * not hold; what the source throws. Then `head` is what it was.

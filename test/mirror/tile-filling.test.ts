@@ -140,6 +140,31 @@ async function publish(database: ChecksumDatabase, id: number): Promise<void> {
   await database.publish(versionOf(id), await database.prove(versionOf(id)));
 }
 
+describe("a proof that fails after it brought the first head", () => {
+  test.each(["needed", "upper"] as const)(
+    "leaves no head that is published without its edge (%s)",
+    async (extent) => {
+      const world = new World(1_600);
+      const database = world.process(extent);
+      const { tile } = world.source;
+      // The edge of the first head is there, the tile of the record is not.
+      world.source.tile = async (wanted) => {
+        if (wanted.level === 0 && wanted.index === 5)
+          throw new MirrorError("transient", NAME, `${tilePath(wanted)}: no answer`);
+        return tile(wanted);
+      };
+      await expect(database.prove(versionOf(1_500))).rejects.toThrow("no answer");
+      await database.complete();
+      expect((await world.ledger.readHead(NAME))?.size).toBe(1_600);
+      for (const edge of [
+        { level: 0, index: 6, width: 64 },
+        { level: 1, index: 0, width: 6 },
+      ])
+        expect(await world.has(tileKey(NAME, edge)), tilePath(edge)).toBe(true);
+    },
+  );
+});
+
 describe("supported", () => {
   test("is not there until all tiles of the extent are, though lookups are stored meanwhile", async () => {
     const world = new World(150_000);
