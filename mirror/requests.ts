@@ -21,6 +21,7 @@ export const MOST_RECORDED = 200_000;
 
 /** What a line of text can show as it stands. */
 const PRINTABLE = /^[^\p{Cc}\p{Cf}\u2028\u2029]*$/u;
+const NOT_PRINTABLE = "holds a control character; write it without";
 
 const shape = z.strictObject({
   format: z.literal(1),
@@ -30,17 +31,17 @@ const shape = z.strictObject({
    * folder belong together; with a go.work, its `use` lines name the others.
    */
   files: z
-    .record(z.string().min(1).max(512).regex(PRINTABLE), z.string().max(LARGEST_FILE))
+    .record(z.string().min(1).max(512).regex(PRINTABLE, NOT_PRINTABLE), z.string().max(LARGEST_FILE))
     .refine((files) => Object.keys(files).length <= MOST_FILES, `more than ${MOST_FILES} files`),
   /** `module@version`, each wanted whole as it stands, without a graph: a build list that go has printed. */
-  exact: z.array(z.string().min(3).max(2400).regex(PRINTABLE)).max(MOST_WISHES),
+  exact: z.array(z.string().min(3).max(2400).regex(PRINTABLE, NOT_PRINTABLE)).max(MOST_WISHES),
   /** `module@version` or `module@latest`, each a root. */
-  wishes: z.array(z.string().min(3).max(2400).regex(PRINTABLE)).max(MOST_WISHES),
+  wishes: z.array(z.string().min(3).max(2400).regex(PRINTABLE, NOT_PRINTABLE)).max(MOST_WISHES),
   /** Whether the wishes are also closed all together, or (a feed's new versions) each alone only. */
   together: z.boolean(),
   graph: graphExtent.default("pruned"),
   /** What commands asked of a recording proxy and got: keys of a GOPROXY tree (mirror/recording.ts). */
-  recorded: z.array(z.string().min(3).max(2400).regex(PRINTABLE)).max(MOST_RECORDED).default([]),
+  recorded: z.array(z.string().min(3).max(2400)).max(MOST_RECORDED).default([]),
 });
 
 /** What a user hands in, as it lies in the vault's inbox: one object with all files of the request. */
