@@ -86,7 +86,7 @@ async function assemble(
       url: await chooseUpstream(options, environment),
       sumdbs: options.sumdbs,
       netrc: environment.netrc(),
-      noSumdb: options.noSumdb,
+      noSumdb: options.noSumdb ?? (await environment.gonosumdb()),
       spool: (chunks, limit, subject) => spools.spool(chunks, limit, subject),
       timing: { whole: LONGEST_REPLY },
       tree,

@@ -8,6 +8,8 @@ export interface CliEnvironment {
   readonly mirror: string | undefined;
   /** The user's GOPROXY: the variable, or what `go env -w` has set. */
   goproxy(): Promise<string>;
+  /** The user's GONOSUMDB, which GOPRIVATE stands in for: modules whose names no checksum database is told. */
+  gonosumdb(): Promise<string>;
   /** The logins of the user's netrc: secrets. Read when they are asked for. */
   netrc(): Netrc;
   /** All variables, for a command that is run as the user would run it. */
@@ -19,6 +21,13 @@ export function readEnvironment(env: NodeJS.ProcessEnv): CliEnvironment {
     mirror: env.MODFERRY_MIRROR === "" ? undefined : env.MODFERRY_MIRROR,
     netrc: () => readNetrcFile(env),
     variables: env,
+    gonosumdb: async () => {
+      try {
+        return (await goEnv(["GONOSUMDB"], env, "give --no-sumdb PATTERN")).GONOSUMDB.trim();
+      } catch {
+        return env.GONOSUMDB ?? env.GOPRIVATE ?? "";
+      }
+    },
     goproxy: async () => {
       try {
         return (await goEnv(["GOPROXY"], env, "give --upstream URL")).GOPROXY.trim();

@@ -48,6 +48,9 @@ export class SyncProgress {
       case "tiles":
         this.#tiles = event.held < event.of ? event : undefined;
         break;
+      case "refused":
+        if (!this.#json) this.#output.error(oneLine(`no upgrade of it: ${event.message}`));
+        break;
       case "failed":
         this.#failed++;
         if (!this.#json)

@@ -112,7 +112,7 @@ export class ChecksumDatabase {
   async complete(deadline: Deadline = noDeadline): Promise<boolean> {
     try {
       await this.#stop.check();
-      const { present } = await this.#open();
+      const present = await (await this.#open()).present();
       if (present === undefined) return true;
       return await this.#stop.guard(async () => {
         const fill = (waiting: SignedHead) => this.#filling.fill(waiting, deadline);

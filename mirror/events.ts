@@ -28,6 +28,8 @@ export type MirrorEvent =
       readonly class: ErrorClass;
       readonly message: string;
     }
+  /** A list that upstream refuses: its module offers no upgrade here, where the go command online would fail. */
+  | { readonly event: "refused"; readonly subject: string; readonly message: string }
   | { readonly event: "listed"; readonly version: ModuleVersion }
   | { readonly event: "head"; readonly database: string; readonly size: number }
   /** All full tiles of the extent are held that come before this point: `held` of the `of` that a head needs. */

@@ -55,6 +55,8 @@ export class ForkStop {
     const { vault, ledger, now, report } = this.#parts;
     const evidence = formatForkReport(fork);
     const stop: Stop = { database: this.#name, at: now(), evidence: sha256Of(evidence) };
+    // First of all, so that the alarm is raised even where nothing can be written.
+    report({ event: "forked", database: this.#name, evidence: stop.evidence, reason: fork.message });
     try {
       await vault.put(evidenceKey(stop), evidence);
       await ledger.writeStop(stop);
@@ -63,9 +65,7 @@ export class ForkStop {
       const what = `${this.#name}: ${fork.message}; it could not be stopped: ${message}`;
       throw new MirrorError("transient", this.#name, what, { cause });
     }
-    const error = stopped(stop, fork);
-    report({ event: "forked", database: this.#name, evidence: stop.evidence, reason: fork.message });
-    return error;
+    return stopped(stop, fork);
   }
 }
 

@@ -53,9 +53,10 @@ export async function recordsOf(parts: ReadParts, needs: readonly Need[]): Promi
   );
 }
 
+/** What is held and in CONFLICT came before the proof that speaks against it: nobody may build from it. */
 export function isHeld({ version, extent }: Need, records: Records): boolean {
   const record = records.get(formatModuleVersion(version));
-  return record !== undefined && covers(record.held, extent);
+  return record !== undefined && record.state !== "CONFLICT" && covers(record.held, extent);
 }
 
 function missingNeed(need: Need, records: Records): Missing[] {

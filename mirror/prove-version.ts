@@ -94,7 +94,7 @@ export function requireAgreement(
     const other = others.find((claim) => claim[field] !== expected?.[field]);
     if (expected === undefined || other === undefined) continue;
     const subject = formatModuleVersion(version);
-    const message = `${subject}: ${file} is ${other[field]} by ${other.by}, but ${expected[field]} by ${expected.by}; not published`;
+    const message = `${subject}: ${file} is ${other[field]} by ${other.by}, but ${expected[field]} by ${expected.by}; not served`;
     throw new MirrorError("mismatch", subject, message, evidence === undefined ? {} : { evidence });
   }
 }

@@ -181,6 +181,8 @@ export function failed(
   now: number,
 ): VersionRecord {
   if (record.state !== "PENDING") return record;
+  if (owesOnlyFurtherProof(record) && error.class !== "mismatch" && error.class !== "stopped")
+    return settledAsHeld(record);
   const attempts = record.attempts + 1;
   const failingSince = record.failingSince ?? now;
   const state = stateAfter(error.class, attempts, now - failingSince);
@@ -200,6 +202,21 @@ export function failed(
     lastError: { class: error.class, message: firstBytes(error.message, ERROR_BYTES) },
     ...(state === "CONFLICT" ? {} : { due: now + wait }),
   };
+}
+
+/** All that is wanted is held and proven by a database; another one was asked besides. */
+function owesOnlyFurtherProof({ held, wanted, sumdbRecords }: VersionRecord): boolean {
+  return covers(held, wanted) && sumdbRecords !== undefined;
+}
+
+/** A further database that does not answer takes nothing from what is held: it is asked again by the next request. */
+function settledAsHeld({
+  due: _due,
+  lastError: _error,
+  failingSince: _since,
+  ...rest
+}: VersionRecord): VersionRecord {
+  return { ...rest, state: "READY", attempts: 0 };
 }
 
 /**

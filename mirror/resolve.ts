@@ -100,7 +100,7 @@ export async function closeRequest(
     ]);
   }
   const together = collected.together();
-  const lists = new UpstreamLists(parts.upstream, deadline);
+  const lists = new UpstreamLists(parts.upstream, deadline, parts.report);
   await addBeyond(collected, startsOf(builds, roots, body.together), body, loader, lists);
   await addDirectRequirements(collected, wishes, body, loader);
   // gomod/ takes a file that was left out for want of time for a missing one: this closure is not the whole one.

@@ -46,6 +46,8 @@ export async function answer(parts: ServeParts, path: string, inline: number): P
   if (path === "-/healthz") return { kind: "text", status: 200, text: "ok\n" };
   const entry = parseTreeKey(path);
   if (entry === undefined) return notFound(explainPath(path));
+  const refusal = entry.kind === "zip" ? await refuseConflict(parts, entry.version) : undefined;
+  if (refusal !== undefined) return refusal;
   const found = (await parts.tree.open(entry.key)) ?? (await explainMissing(parts, entry));
   if ("kind" in found) return found;
   const object = found;
@@ -58,6 +60,12 @@ export async function answer(parts: ServeParts, path: string, inline: number): P
     }
   }
   return { kind: "object", object, type: contentTypeOf(entry), cacheControl: cacheControlOf(entry) };
+}
+
+/** A zip that was held without proof, and that a database has spoken against since, is still in the tree. */
+async function refuseConflict(parts: ServeParts, version: ModuleVersion): Promise<Answer | undefined> {
+  const [record] = await parts.ledger.read([version]);
+  return record?.state === "CONFLICT" ? conflict(formatModuleVersion(version), record) : undefined;
 }
 
 /** Why it is not there; or the object, where it could be got. */
@@ -106,17 +114,13 @@ async function missingFile(
 }
 
 function missingKnown(parts: ServeParts, file: string, subject: string, record: VersionRecord): Answer {
-  const reason = record.lastError === undefined ? "" : `: ${oneLine(record.lastError.message)}`;
+  const reason = reasonOf(record);
   switch (record.state) {
     case "GONE":
     case "WITHHELD":
       return notFound(`${subject}: ${record.state}${reason}`);
     case "CONFLICT":
-      return {
-        kind: "text",
-        status: 403,
-        text: `${subject}: CONFLICT: its bytes are not what the checksum database says; not served${reason}\n`,
-      };
+      return conflict(subject, record);
     case "READY":
       return {
         kind: "text",
@@ -174,6 +178,15 @@ async function missingTile(
     const wait = Math.max(1, Math.ceil(retryAfter / 1000));
     return { kind: "text", status: 503, text: `${oneLine(message)}\n`, retryAfter: wait };
   }
+}
+
+function conflict(subject: string, record: VersionRecord): Answer {
+  const text = `${subject}: CONFLICT: its bytes are not what the checksum database says; not served${reasonOf(record)}\n`;
+  return { kind: "text", status: 403, text };
+}
+
+function reasonOf({ lastError }: VersionRecord): string {
+  return lastError === undefined ? "" : `: ${oneLine(lastError.message)}`;
 }
 
 function notFound(text: string): Answer {

@@ -59,6 +59,10 @@ function compareRecord(record: VersionRecord, name: string, seen: Seen): void {
     if (actual === undefined || expected === undefined || actual === expected) continue;
     found(key, `has ${actual}, the ledger says ${expected}; remove it and sync ${name} again`);
   }
+  if (record.state === "CONFLICT" && record.held !== "nothing") {
+    const why = record.lastError?.message ?? "its bytes differ from the checksum database";
+    found(name, `CONFLICT: ${why}; remove its files wherever this tree is served without modferry`);
+  }
   if (!seen.listed.has(name) && record.listed && !isPseudoVersion(record.version))
     found(name, "the ledger lists it, but its module's list does not name it");
 }

@@ -9,6 +9,7 @@ import { openTreeHead } from "../sumdb/tree-head.ts";
 import { LARGEST_LOOKUP } from "./checksum-database.ts";
 import { asMirrorError } from "./errors.ts";
 import { LARGEST_GO_MOD, LARGEST_INFO } from "./fetch.ts";
+import { describeStop } from "./fork-stop.ts";
 import type { Ledger, Tree, ZipChecker } from "./ports.ts";
 import { LARGEST_LIST } from "./publish.ts";
 import {
@@ -70,6 +71,8 @@ async function offlineClients(parts: VerifyParts, seen: Seen): Promise<Clients> 
   const clients = new Map<string, DatabaseClient>();
   for (const verifier of parts.verifiers) {
     const { name } = verifier;
+    const stop = await parts.ledger.readStop(name);
+    if (stop !== undefined) seen.findings.push({ subject: name, message: describeStop(stop) });
     const tree = {
       read: async (tile: Tile) => (await parts.tree.get(tileKey(name, tile), FULL_TILE_SIZE))?.bytes,
       lookup: async (version: ModuleVersion) =>

@@ -8,6 +8,7 @@ import type { VersionLists } from "../gomod/version-query.ts";
 import type { Unresolved } from "./closure-file.ts";
 import { TIME_TO_CLOSE } from "./deadline.ts";
 import { asMirrorError, MirrorError } from "./errors.ts";
+import type { Report } from "./events.ts";
 import { OutOfTime } from "./go-mod-loader.ts";
 import type { Deadline } from "./parts.ts";
 import type { Upstream } from "./ports.ts";
@@ -18,7 +19,7 @@ const LISTS_AT_ONCE = 16;
 
 /**
  * What an upstream lists, for one request; each file is asked once. A module that the upstream does not have or refuses
- * (404, 410, 403) offers nothing, as it offers nothing to a client; what else goes wrong is in `problems` besides.
+ * (404, 410, 403) offers nothing; a refusal is reported, and what else goes wrong is in `problems` besides.
  */
 export class UpstreamLists implements VersionLists {
   readonly problems: Unresolved[] = [];
@@ -26,12 +27,14 @@ export class UpstreamLists implements VersionLists {
   outOfTime: OutOfTime | undefined;
   readonly #upstream: Pick<Upstream, "list" | "latest">;
   readonly #deadline: Deadline;
+  readonly #report: Report;
   readonly #limit = pLimit(LISTS_AT_ONCE);
   readonly #lists = new Map<ModulePath, Promise<VersionList | undefined>>();
   readonly #latest = new Map<ModulePath, Promise<Version | undefined>>();
 
-  constructor(upstream: Pick<Upstream, "list" | "latest">, deadline: Deadline) {
+  constructor(upstream: Pick<Upstream, "list" | "latest">, deadline: Deadline, report: Report) {
     this.#upstream = upstream;
+    this.#report = report;
     this.#deadline = deadline;
   }
 
@@ -83,8 +86,8 @@ export class UpstreamLists implements VersionLists {
         return await withinTime(read(), this.#deadline, subject);
       } catch (thrown) {
         const { class: errorClass, message } = asMirrorError(thrown, subject);
-        if (errorClass !== "absent" && errorClass !== "withheld")
-          this.problems.push({ subject, class: errorClass, message });
+        if (errorClass === "withheld") this.#report({ event: "refused", subject, message });
+        else if (errorClass !== "absent") this.problems.push({ subject, class: errorClass, message });
         return undefined;
       }
     });

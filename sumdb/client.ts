@@ -6,7 +6,7 @@ import { ProofError } from "./proof-error.ts";
 import type { SumdbSource, TileStore } from "./source.ts";
 import { type ProvenTile, type Tile, tilePath } from "./tile.ts";
 import { TILE_CACHE_SIZE, TileCache } from "./tile-cache.ts";
-import { type Present, sameTree, Timeline } from "./timeline.ts";
+import { type Present, Timeline } from "./timeline.ts";
 import { hashesEqual, recordHash, storedHashIndex } from "./tlog.ts";
 import { openTreeHead, type SignedHead } from "./tree-head.ts";
 
@@ -62,10 +62,10 @@ export interface ProvenRecord extends SumdbRecord, ProvenHead {
  * asks for yet. Until `stored` has been called for a tile, each result that depends on it names it again: a caller may
  * store results in any order, side by side, and give up on any of them.
  *
- * **Heads in lookups of the source.** Each must be signed, and larger than its record's number. They are not merged
- * one by one as the go command does: the record is proven under OUR head, which is all that we publish, so a head that
- * is left unread has no say in anything. One is merged when a record lies beyond our head, and one of our head's size
- * must be our head.
+ * **Heads in lookups of the source.** Each must be signed, and larger than its record's number. The record is proven
+ * under OUR head, which is all that we publish. One that is not larger than ours must be part of its history, as the go
+ * command has it, so that a fork is found whoever brings it; each is checked once. A larger one is merged only when the
+ * record lies beyond our head; else it is left for `advance`, so that lookups do not move us one record at a time.
  */
 export class SumdbClient {
   readonly #verifier: Verifier;
@@ -99,9 +99,12 @@ export class SumdbClient {
    * Our head with all that must be stored before it is published; undefined where there is none. A call that failed may
    * have moved us to a head whose tiles nobody has stored yet: they are named here.
    */
-  get present(): ProvenHead | undefined {
-    const { head } = this;
-    return head === undefined ? undefined : { head, tiles: this.#notStored([]) };
+  present(): Promise<ProvenHead | undefined> {
+    // In turn: a head that is just being merged is there before its tiles are named.
+    return this.#timeline.inTurn(async () => {
+      const { head } = this;
+      return head === undefined ? undefined : { head, tiles: this.#notStored([]) };
+    });
   }
 
   /**
@@ -159,8 +162,8 @@ export class SumdbClient {
   async #presentFor(id: number, own: SignedHead): Promise<Present> {
     const present = this.#timeline.present;
     if (present !== undefined && id < present.head.size) {
-      const contradicts = own.size === present.head.size && !sameTree(own, present.head);
-      return contradicts ? await this.#timeline.inTurn(() => this.#merge(own)) : present;
+      const unseen = own.size <= present.head.size && !this.#timeline.contains(own);
+      return unseen ? await this.#timeline.inTurn(() => this.#merge(own)) : present;
     }
     return await this.#timeline.inTurn(async () => {
       const now = this.#timeline.present;

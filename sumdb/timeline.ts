@@ -35,6 +35,12 @@ export class Timeline {
     return head !== undefined && Buffer.compare(note, head.note) === 0 ? head : undefined;
   }
 
+  /** Whether the head is the present one, or was found to be on this timeline before. */
+  contains(head: TreeHead): boolean {
+    const present = this.#present?.head;
+    return present !== undefined && (sameTree(head, present) || this.#past.has(headKey(head)));
+  }
+
   get present(): Present | undefined {
     return this.#present;
   }
@@ -63,7 +69,7 @@ export class Timeline {
       return tiles;
     }
     if (head.size <= present.head.size) {
-      if (sameTree(head, present.head) || this.#past.has(headKey(head))) return [];
+      if (this.contains(head)) return [];
       const tiles = await checkContains(present, head);
       this.#past.add(headKey(head));
       return tiles;

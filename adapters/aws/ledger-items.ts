@@ -84,6 +84,8 @@ const recordItem = z.strictObject({
   zipSize: z.exactOptional(count),
   time: z.exactOptional(z.string()),
   sumdbRecords: z.exactOptional(z.record(z.string(), count)),
+  /** As it was written while a mirror had one database. */
+  sumdbRecord: z.exactOptional(z.strictObject({ database: z.string(), id: count })),
   attempts: count,
   failingSince: z.exactOptional(z.int()),
   lastError: z.exactOptional(z.strictObject({ class: errorClass, message: z.string() })),
@@ -124,9 +126,10 @@ export function printRecord(record: VersionRecord): Item {
 
 /** @throws MirrorError malformed naming the item, here and below. */
 export function parseRecord(item: Item): VersionRecord {
-  return parsed(recordItem, item, ({ pk, sk, dueShard: _shard, ...fields }) => {
+  return parsed(recordItem, item, ({ pk, sk, dueShard: _shard, sumdbRecord, ...fields }) => {
     const module = moduleVersion(after(pk, modulePartition("")), after(sk, VERSION_PREFIX));
-    return { ...module, ...fields };
+    const earlier = sumdbRecord && { sumdbRecords: { [sumdbRecord.database]: sumdbRecord.id } };
+    return { ...module, ...earlier, ...fields };
   });
 }
 

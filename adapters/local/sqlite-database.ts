@@ -118,12 +118,18 @@ function create(database: DatabaseSync, path: string): void {
   }
 }
 
+/** Format 1 had one database's record of a version, `{"database": …, "id": …}`; now each has its own by name. */
+const RENAME_PROOFS = `UPDATE version SET record = json_remove(
+  json_set(record, '$.sumdbRecords', json_object(record ->> '$.sumdbRecord.database', record -> '$.sumdbRecord.id')),
+  '$.sumdbRecord') WHERE record -> '$.sumdbRecord' IS NOT NULL;`;
+
 /** From format 1; a crash leaves it as it was. */
 function update(database: DatabaseSync): void {
   database.exec("BEGIN IMMEDIATE");
   try {
     // Another process may have been first while we waited for the transaction.
-    if (pragma(database, "user_version") < FORMAT) database.exec(`${STOP} PRAGMA user_version = ${FORMAT}`);
+    if (pragma(database, "user_version") < FORMAT)
+      database.exec(`${STOP} ${RENAME_PROOFS} PRAGMA user_version = ${FORMAT}`);
     database.exec("COMMIT");
   } catch (error) {
     database.exec("ROLLBACK");

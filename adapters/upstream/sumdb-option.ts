@@ -64,11 +64,23 @@ function parseKey(key: string): Verifier {
 }
 
 /**
- * Reads all of a mirror's databases; none given is the public one.
+ * Reads all of a mirror's databases. Where each has patterns, the public one covers the rest: that something comes in
+ * unproven has to be said (`--no-sumdb`), not left out.
  * @throws MirrorError misuse, also where two have one name: the tree holds each below its name.
  */
 export function parseSumdbs(texts: readonly string[]): readonly SumdbOption[] {
-  const databases = (texts.length === 0 ? [PUBLIC_DATABASE_KEY] : texts).map(parseSumdb);
+  const given = texts.map(parseSumdb);
+  const databases = given.every(({ modules }) => modules !== undefined && modules !== "*")
+    ? [...given, parseSumdb(PUBLIC_DATABASE_KEY)]
+    : given;
+  if (given.length < databases.length && given.some(({ verifier }) => verifier.name === PUBLIC_NAME)) {
+    const remedy =
+      "give it none, so that it covers what no other one names, or name what none covers with --no-sumdb";
+    throw misuse(
+      "--sumdb",
+      `--sumdb: ${PUBLIC_NAME} has patterns, and no database covers the rest; ${remedy}`,
+    );
+  }
   const names = databases.map(({ verifier }) => verifier.name.toLowerCase());
   const twice = names.find((name, at) => names.indexOf(name) !== at);
   if (twice !== undefined)

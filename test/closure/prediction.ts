@@ -130,6 +130,7 @@ function listsFrom(source: ProxySource): UpstreamLists {
   return new UpstreamLists(
     { list: (path) => file(path, "@v/list"), latest: (path) => file(path, "@latest") },
     { remaining: () => Number.POSITIVE_INFINITY },
+    () => {},
   );
 }
 

@@ -87,11 +87,34 @@ describe("a mirror's folder", () => {
     await (await written()).close();
     const database = new DatabaseSync(join(folder, "ledger.sqlite"));
     database.exec("DROP TABLE stop; PRAGMA user_version = 1");
+    // As the version before wrote it.
+    const record = {
+      ...{
+        path: "example.com/a",
+        version: "v1.0.0",
+        revision: 2,
+        state: "READY",
+        wanted: "whole",
+        held: "whole",
+      },
+      ...{ wantedAt: 1, firstSeen: 1, wish: "sync", listed: true, attempts: 0, modH1: "h1:x", zipH1: "h1:y" },
+      sumdbRecord: { database: "sum.example.com/team", id: 17 },
+    };
+    const insert = database.prepare("INSERT INTO version VALUES (?, ?, ?, NULL, ?)");
+    insert.run("example.com/a", "v1.0.0", 2, JSON.stringify(record));
+    const unproven = { ...record, path: "example.com/b", sumdbRecord: undefined };
+    insert.run("example.com/b", "v1.0.0", 2, JSON.stringify(unproven));
     database.close();
     expect(await refusedTo("read")).toContain("written by an older modferry; run `modferry sync` once");
     await (await written()).close();
     const { ledger, close } = await openFolderMirror(folder, { mode: "read" });
     expect(await ledger.readStop("sum.example.com")).toBeUndefined();
+    const versions = ["example.com/a", "example.com/b"].map((path) => moduleVersion(path, "v1.0.0"));
+    const { sumdbRecord, ...rest } = record;
+    expect(await ledger.read(versions)).toEqual([
+      { ...rest, sumdbRecords: { "sum.example.com/team": 17 } },
+      { ...rest, path: "example.com/b" },
+    ]);
     await close();
   });
 

@@ -125,6 +125,13 @@ describe("a checksum database that forks", () => {
         return mirror.parts.database.prove(versionOf(A));
       },
     ],
+    [
+      "an older head than ours, that came with a record",
+      ({ mirror, fork }) => {
+        fork.lookupHead = 310;
+        return mirror.parts.database.prove(versionOf(A));
+      },
+    ],
   ];
 
   test.each(ways)("is stopped at %s, with both notes and the proof kept", async (_, way) => {
@@ -266,6 +273,7 @@ test.each(["ledger.writeStop", "vault.put"] as const)(
   "a crash at %s leaves nothing of the fork published, and whoever sees it next stops the database",
   async (method) => {
     let crash = false;
+    const reported: string[] = [];
     const fault = (call: { method: string }) =>
       crash && call.method === method
         ? { applied: false, sees: new MirrorError("transient", "store", "store: gone") }
@@ -282,7 +290,7 @@ test.each(["ledger.writeStop", "vault.put"] as const)(
         source: upstream.sumdb(),
         owner: "one",
         now: clock.now,
-        report: () => {},
+        report: (event) => void reported.push(event.event),
         tree,
         ledger,
         vault,
@@ -295,6 +303,7 @@ test.each(["ledger.writeStop", "vault.put"] as const)(
     const error = await rejectionOf(worker().advance());
     expect(error).toMatchObject({ class: "transient" });
     expect(error.message).toContain("two histories");
+    expect(reported).toContain("forked");
     expect(await ledger.readStop(NAME)).toBeUndefined();
     expect(await contents(mirror)).toEqual(before);
     const kept = await keysOf(vault, "evidence/fork/");

@@ -1,10 +1,11 @@
 import { expect, test } from "vitest";
 import { zipChecker } from "../../adapters/local/zip-checker.ts";
 import { type ModuleVersion, moduleVersion } from "../../gomod/version.ts";
+import { MirrorError } from "../../mirror/errors.ts";
 import { POLL_FEED } from "../../mirror/orders.ts";
 import { answer } from "../../mirror/serve.ts";
 import { verifyMirror } from "../../mirror/verify.ts";
-import { MadeMirror } from "./made-mirror.ts";
+import { MadeMirror, MINUTE } from "./made-mirror.ts";
 import { type Made, MadeUpstream } from "./made-upstream.ts";
 import { PrivateDatabase } from "./private-database.ts";
 
@@ -13,6 +14,7 @@ const SECOND = "sum.example.net/second";
 const A = "example.com/a@v1.0.0";
 const VERSION = moduleVersion("example.com/a", "v1.0.0");
 
+const ZIP = "example.com/a/@v/v1.0.0.zip";
 const lookup = (database: string) => `sumdb/${database}/lookup/${A}`;
 
 /** The two lines of a version, as the upstream's own database has them. */
@@ -106,7 +108,7 @@ test("databases that disagree put a version in CONFLICT, and nothing of it is pu
   expect((await mirror.keys()).filter((key) => key.startsWith("example.com/"))).toEqual([]);
 });
 
-test("what is held and a database that came later contradicts is in CONFLICT; its files stay as they were served", async () => {
+test("what is held and a database that came later contradicts is in CONFLICT: its zip is refused, its files stay", async () => {
   const { upstream, made, mirror, recordOf } = world({ further: false });
   await mirror.request({ wishes: [A] });
   const before = await mirror.keys();
@@ -116,8 +118,8 @@ test("what is held and a database that came later contradicts is in CONFLICT; it
   expect(await recordOf()).toMatchObject({ state: "CONFLICT", held: "whole", listed: true });
   expect((await recordOf())?.lastError?.message).toContain(SECOND);
   expect(await mirror.keys()).toEqual(before);
-  // All that was asked for is served.
-  expect((await mirror.ledger.readRequest(request))?.state).toBe("DONE");
+  expect((await mirror.ledger.readRequest(request))?.state).toBe("INCOMPLETE");
+  expect(await answer(mirror.parts, ZIP, 1e6)).toMatchObject({ status: 403 });
 });
 
 test("what is held by first sight and a database that came later contradicts is in CONFLICT, with no lookup", async () => {
@@ -126,7 +128,14 @@ test("what is held by first sight and a database that came later contradicts is 
   await unproven.request({ wishes: [A] });
   const before = await unproven.keys();
   recordIn(upstream.database, { ...made, zipH1: made.modH1 });
-  await new MadeMirror(upstream, {}, unproven).request({ wishes: [A] });
+  const request = await new MadeMirror(upstream, {}, unproven).request({ wishes: [A] });
+  expect(await unproven.ledger.readRequest(request)).toMatchObject({ state: "INCOMPLETE", missing: 1 });
+  const refused = { status: 403, text: expect.stringContaining("by first sight, but") };
+  expect(await answer(unproven.parts, ZIP, 1e6)).toMatchObject(refused);
+  const { tree, ledger } = unproven;
+  const verifiers = [upstream.database.verifier];
+  const found = await verifyMirror({ tree, ledger, zips: zipChecker, progress: () => {}, verifiers });
+  expect(found.findings).toMatchObject([{ subject: A, message: expect.stringContaining("CONFLICT") }]);
   expect((await unproven.ledger.read([VERSION]))[0]).toMatchObject({ state: "CONFLICT", held: "whole" });
   expect(await unproven.keys()).toEqual(before);
 });
@@ -138,4 +147,20 @@ test("a database that does not answer leaves a version FAILED, and what it does 
   };
   await mirror.request({ wishes: [A] });
   expect(await recordOf()).toMatchObject({ state: "FAILED", held: "nothing" });
+});
+
+test("a further database that never answers takes nothing from what another one has proven", async () => {
+  const { upstream, mirror, recordOf } = world({ further: false });
+  await mirror.request({ wishes: [A] });
+  const silent = new PrivateDatabase(SECOND);
+  silent.lookup = () => {
+    throw new MirrorError("transient", SECOND, `${SECOND}: no answer`);
+  };
+  const later = new MadeMirror(upstream, { further: [silent] }, mirror);
+  for (let times = 0; times < 10; times++) {
+    const request = await later.request({ wishes: [A] });
+    expect((await later.ledger.readRequest(request))?.state).toBe("DONE");
+    later.clock.ms += 8 * 60 * MINUTE;
+  }
+  expect(await recordOf()).toMatchObject({ state: "READY", held: "whole", sumdbRecords: { [FIRST]: 300 } });
 });

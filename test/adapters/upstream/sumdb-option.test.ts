@@ -66,6 +66,11 @@ test("what is no database is refused in one line that says what would be right, 
     expect(refused(keyOf(name)), name).toContain("below its name");
 });
 
+test("a public database with patterns needs another one for the rest", () => {
+  expect(refused(`${PUBLIC_DATABASE_KEY} github.com`)).toContain("no database covers the rest");
+  expect(parseSumdbs([`${PUBLIC_DATABASE_KEY} github.com`, CORP])).toHaveLength(2);
+});
+
 test("two databases of one name are refused, also where a file system takes two names for one", () => {
   expect(refused(CORP, TEAM, `${keyOf("sum.corp.example")} corp.example`)).toContain(
     "sum.corp.example: given twice",
@@ -106,7 +111,12 @@ test.each([
       "golang.org/toolchain": [1],
     },
   ],
-  ["what no pattern names is covered by none", [`${CORP} corp.example`], "", { "a.org/b": [] }],
+  [
+    "what no pattern names is covered by the public one",
+    [`${CORP} corp.example`],
+    "",
+    { "corp.example/x": [0], "a.org/b": [1] },
+  ],
 ])("%s", (_name, texts, noSumdb, wanted) => {
   const sumdbs = parseSumdbs(texts);
   const { databases, databasesFor } = openSources({
