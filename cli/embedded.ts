@@ -85,7 +85,7 @@ async function assemble(
     const sources = openSources({
       url: await chooseUpstream(options, environment),
       sumdbs: options.sumdbs,
-      netrc: environment.netrc(),
+      netrc: await environment.netrc(),
       noSumdb: options.noSumdb ?? (await environment.gonosumdb()),
       spool: (chunks, limit, subject) => spools.spool(chunks, limit, subject),
       timing: { whole: LONGEST_REPLY },

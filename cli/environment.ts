@@ -11,7 +11,7 @@ export interface CliEnvironment {
   /** The user's GONOSUMDB, which GOPRIVATE stands in for: modules whose names no checksum database is told. */
   gonosumdb(): Promise<string>;
   /** The logins of the user's netrc: secrets. Read when they are asked for. */
-  netrc(): Netrc;
+  netrc(): Promise<Netrc>;
   /** All variables, for a command that is run as the user would run it. */
   readonly variables: NodeJS.ProcessEnv;
 }

@@ -63,11 +63,16 @@ const VERBS: Readonly<Record<string, VerbLine>> = {
   },
   record: {
     run: record,
-    flags: ["to", "mirror", "name", "upstream", "sumdb", "no-sumdb", "json"],
+    flags: ["to", "mirror", "name", "upstream", "sumdb", "no-sumdb", "tier", "graph", "tiles", "json"],
     takes: "flags only",
     runs: "a command",
   },
-  rehearse: { run: rehearse, flags: ["mirror", "json"], takes: "arguments", runs: "a command" },
+  rehearse: {
+    run: rehearse,
+    flags: ["mirror", "tier", "graph", "json"],
+    takes: "arguments",
+    runs: "a command",
+  },
 };
 
 /** As many different causes are shown of work that failed in several ways. */
@@ -101,7 +106,7 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv, output: Out
     if (verb.handlesSignals === undefined) exitOnSignals(output);
     return await verb.run(options, environment, output);
   } catch (thrown) {
-    const errors = causesOf(thrown, `modferry ${name}`);
+    const errors = causesOf(thrown, name);
     const lines = new Set(errors.flatMap((error) => error.message.split("\n")));
     for (const line of lines) output.error(`modferry: ${oneLine(line)}`);
     return errors.every((error) => error.class === "misuse") ? 2 : 1;

@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { parseSumdbs, type SumdbOption } from "../adapters/upstream/sumdb-option.ts";
 import { redactUrl } from "../adapters/upstream/upstream-url.ts";
+import { arePathPatterns } from "../gomod/path-pattern.ts";
 import { misuse } from "../mirror/errors.ts";
 import { POLL_FEED, requestName } from "../mirror/orders.ts";
 import { type GraphExtent, graphExtent, type Tier, tier } from "../mirror/requests.ts";
@@ -18,12 +19,13 @@ export const USAGE = `usage: modferry VERB …
   modferry verify [--mirror ADDR] [--sumdb "VKEY"]… [--json]
       reads back and proves every file; exit 1 and a list where anything is off
   modferry record [--to FILE.json] [--mirror ADDR] [--name NAME] [--upstream URL] [--sumdb …] [--no-sumdb PATTERN]
-                  [--json] -- COMMAND…
-      runs a command (go test ./...) with GOPROXY set to a recording proxy and an empty module cache; what it asked
-      becomes a request file, or is synced into the mirror at once
-  modferry rehearse REQUEST… [--mirror ADDR] [--json] -- COMMAND…
+                  [--tier build|tidy|upgrade] [--graph pruned|full] [--tiles needed|upper|full] [--json] -- COMMAND…
+      runs a command (go test ./...) with GOPROXY set to a recording proxy and empty caches; what it asked becomes a
+      request file, or is synced into the mirror at once; a command that fails changes neither FILE.json nor the mirror
+  modferry rehearse REQUEST… [--mirror ADDR] [--tier build|tidy|upgrade] [--graph pruned|full] [--json] -- COMMAND…
       runs a command against the mirror alone in empty caches, and names every file that was missing;
-      REQUEST: wishes as for sync, or the NAME or NAME/TIME of a request that the mirror has (sync, recording)
+      REQUEST: wishes as for sync, with the --tier and --graph they were synced with, or the NAME or NAME/TIME of a
+      request that the mirror has (sync, recording), which has its own
   modferry hash FILE…
       prints the h1: hash of each zip or go.mod
   modferry zip FOLDER --version V [--module PATH] --to DIR [--json]
@@ -35,7 +37,8 @@ export const USAGE = `usage: modferry VERB …
       the files that would be mirrored
 
 A checksum database (--sumdb, each once; default: the public one) covers the modules that its PATTERNs name, as
-GONOSUMDB has them, or without any all that no other one names. Of those that cover a module the first must have it.
+GONOSUMDB has them, or without any all that no other one names; the public one covers what is left. Of those that cover a
+module the first must have it. --no-sumdb (default: \`go env GONOSUMDB\`) names modules that none covers.
 One that shows two histories is stopped; NAME of it goes on with --clear-fork, which may stand without a WISH.
 
 --tiles says how many of a database's tiles are held (default: upper). needed: for clients that know no other source.
@@ -43,7 +46,9 @@ upper: besides, all above the lowest level. full: all, 2 GB of the public databa
 any network whatever it has seen elsewhere. --refill-tiles gets again what is missing of them.
 
 ADDR is a folder (default: MODFERRY_MIRROR, else ./modferry-mirror). The upstream defaults to the first http(s) URL of
-\`go env GOPROXY\`. Exit status: 0, 1 (ended; something is missing or wrong), 2 (misuse).`;
+\`go env GOPROXY\`. Exit status: 0, 1 (ended; something is missing or wrong), 2 (misuse);
+130 or 143 when SIGINT or SIGTERM ended it. record ends with its command's own status, 128 and its number for a signal,
+and as sync where that is 0. rehearse ends with 0 when its command did and nothing was missing, else with 1.`;
 
 /** All flags of all verbs, checked. */
 export interface Options {
@@ -53,7 +58,8 @@ export interface Options {
   readonly sumdbs: readonly SumdbOption[];
   /** Whether --sumdb was given. */
   readonly sumdbNamed: boolean;
-  readonly noSumdb: string;
+  /** GONOSUMDB patterns, comma-separated; undefined where the user's own GONOSUMDB holds. */
+  readonly noSumdb: string | undefined;
   /** The checksum database whose stop an operator lifts. */
   readonly clearFork: string | undefined;
   readonly tier: Tier;
@@ -118,7 +124,7 @@ export function parseOptions(
     sumdbs: parseSumdbs(values.sumdb ?? []),
     sumdbNamed: values.sumdb !== undefined,
     clearFork: values["clear-fork"],
-    noSumdb: (values["no-sumdb"] ?? []).join(","),
+    noSumdb: parseNoSumdb(values["no-sumdb"]),
     tier: oneOf("--tier", tier, values.tier ?? "tidy"),
     graph: oneOf("--graph", graphExtent, values.graph ?? "pruned"),
     tiles: oneOf("--tiles", { options: TILE_EXTENTS }, values.tiles ?? "upper"),
@@ -233,6 +239,13 @@ function oneOf<Word extends string>(
   const found = words.options.find((word) => word === text);
   if (found !== undefined) return found;
   throw misuse(flag, `${flag} ${text}: give one of ${words.options.join(", ")}`);
+}
+
+function parseNoSumdb(patterns: readonly string[] | undefined): string | undefined {
+  const wrong = patterns?.find((pattern) => pattern !== "" && !arePathPatterns(pattern));
+  if (wrong === undefined) return patterns?.join(",");
+  const right = "give patterns of module paths as GONOSUMDB has them, such as corp.example,*.corp.example";
+  throw misuse("--no-sumdb", `--no-sumdb ${wrong}: ${right}`);
 }
 
 function parseListen(text: string): { host: string; port: number } {

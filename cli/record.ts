@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
@@ -23,7 +24,8 @@ import { chooseUpstream } from "./upstream-choice.ts";
 
 /**
  * `modferry record`: runs a command with a recording proxy as its GOPROXY and an empty module cache, and makes a request
- * of what it asked and got. A command that fails leaves what it asked until then; one that was stopped leaves nothing.
+ * of what it asked and got. A command that fails leaves what it asked until then, but over no earlier recording and not
+ * in a mirror; one that asked nothing or was stopped leaves nothing.
  * @returns the command's own status; where that is 0, that of the sync.
  */
 export async function record(options: Options, environment: CliEnvironment, output: Output): Promise<number> {
@@ -45,11 +47,16 @@ export async function record(options: Options, environment: CliEnvironment, outp
     throw misuse("COMMAND", message);
   }
   const body = recordingRequest(relay.keys);
-  if (options.to !== undefined) await replaceFile(options.to, readable(body));
-  tell(options, output, body, end);
-  if (!options.mirrorNamed) return end.status;
-  const synced = await syncOrKeep(body, options, environment, output);
-  return end.status === 0 ? synced : end.status;
+  const isWritten = await keep(options, body, end);
+  tell(options, output, body, end, isWritten);
+  if (!options.mirrorNamed || body.recorded.length === 0) return end.status;
+  if (end.status !== 0) {
+    const remedy = options.to === undefined ? "; give --to FILE.json to keep what it had asked" : "";
+    output.error(`modferry: the command ended with ${end.status}; its recording is not synced${remedy}`);
+    return end.status;
+  }
+  const { tier, graph } = options;
+  return await syncOrKeep({ ...body, tier, graph }, options, environment, output);
 }
 
 async function runRecorded(
@@ -69,12 +76,12 @@ async function runRecorded(
       spool: (chunks, limit, subject) => spools.spool(chunks, limit, subject),
       ...(options.sumdbs[0] && { database: options.sumdbs[0].verifier.name }),
       timing: { whole: LONGEST_REPLY },
-      netrc: environment.netrc(),
+      netrc: await environment.netrc(),
     });
     const relay = new RecordingRelay(upstream);
     const proxy = await startLoopbackProxy(relay.answer);
     try {
-      const run = await proxiedRun(environment.variables, proxy.url, scratch, "as it is");
+      const run = await proxiedRun(environment.variables, proxy.url, scratch, "as the user has it");
       if (run.bypass !== undefined) output.error(`modferry: ${run.bypass}`);
       const stdout = options.json ? "to stderr" : "inherit";
       const end = await runCommand(options.command, { environment: run.environment, stdout });
@@ -93,22 +100,34 @@ function readable(body: RequestBody): Uint8Array {
   return Buffer.from(`${JSON.stringify(body, undefined, 1)}\n`);
 }
 
-function tell(options: Options, output: Output, { recorded }: RequestBody, { status }: CommandEnd): void {
-  const to = options.to === undefined ? {} : { to: options.to };
-  if (options.json) {
-    output.print(jsonLine({ event: "recorded", files: recorded.length, status, ...to }));
-    return;
+/** A recording that is there already was made by a command that passed, as far as we know. @returns whether it is written. */
+async function keep({ to }: Options, body: RequestBody, { status }: CommandEnd): Promise<boolean> {
+  if (to === undefined || body.recorded.length === 0 || (status !== 0 && existsSync(to))) return false;
+  await replaceFile(to, readable(body));
+  return true;
+}
+
+/** @param isWritten whether --to has it. */
+function tell(
+  options: Options,
+  output: Output,
+  { recorded }: RequestBody,
+  { status }: CommandEnd,
+  isWritten: boolean,
+): void {
+  const to = options.to !== undefined && isWritten ? { to: options.to } : {};
+  if (options.json) output.print(jsonLine({ event: "recorded", files: recorded.length, status, ...to }));
+  const ended = `the command ended with ${status}`;
+  if (recorded.length === 0) {
+    const began = status === 0 ? "the command" : `${ended} and`;
+    output.error(`modferry: ${began} asked for nothing; nothing is recorded`);
+  } else if (options.to !== undefined && !isWritten) {
+    output.error(`modferry: ${ended}; ${oneLine(options.to)} is kept as it was`);
+  } else if (!options.json && (status === 0 || isWritten)) {
+    const where = options.to === undefined ? "" : `: ${oneLine(options.to)}`;
+    output.error(`modferry: ${recorded.length} files recorded${where}`);
+    if (status !== 0) output.error(`modferry: ${ended}; the recording holds what it had asked until then`);
   }
-  const where = options.to === undefined ? "" : `: ${oneLine(options.to)}`;
-  output.error(
-    recorded.length === 0
-      ? `modferry: the command asked for nothing; the recording is empty${where}`
-      : `modferry: ${recorded.length} files recorded${where}`,
-  );
-  if (status !== 0)
-    output.error(
-      `modferry: the command ended with ${status}; the recording holds what it had asked until then`,
-    );
 }
 
 /** What a long run has recorded is not lost where the mirror cannot be written now. */

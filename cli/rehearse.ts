@@ -51,7 +51,7 @@ async function runRehearsed(
   try {
     const proxy = await startLoopbackProxy(rehearsal.answer);
     try {
-      const run = await proxiedRun(environment.variables, proxy.url, scratch, "fresh");
+      const run = await proxiedRun(environment.variables, proxy.url, scratch, "none");
       if (run.bypass !== undefined) output.error(`modferry: ${run.bypass}`);
       const stdout = options.json ? "to stderr" : "inherit";
       return { rehearsal, end: await runCommand(options.command, { environment: run.environment, stdout }) };

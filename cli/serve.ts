@@ -77,7 +77,7 @@ async function tileSources(
     return undefined;
   }
   const url = await chooseUpstream(options, environment);
-  return openTileSources({ url, sumdbs, netrc: environment.netrc(), tree, now: Date.now });
+  return openTileSources({ url, sumdbs, netrc: await environment.netrc(), tree, now: Date.now });
 }
 
 /** What a client on this machine calls a listening address: "all interfaces" is none that can be asked. */

@@ -105,7 +105,9 @@ async function folderModule(
   if (path === undefined && declared === undefined) {
     throw misuse("--module", `${folder}: no go.mod names the module; name it by --module`);
   }
-  const module = moduleVersion(path ?? declared ?? "", canonical);
+  const module = checked(`--version ${canonical}`, canonical, (text) =>
+    moduleVersion(path ?? declared ?? "", text),
+  );
   return {
     module,
     info: { version: module.version, time: `${new Date().toISOString().slice(0, 19)}Z` },

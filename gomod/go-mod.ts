@@ -35,6 +35,8 @@ export interface GoMod {
   readonly tool: readonly string[];
   readonly ignore: readonly string[];
   readonly godebug: readonly Godebug[];
+  /** Set where the file's bytes are `isLegacyGoMod` of the path that it declares. */
+  readonly isLegacy?: true;
 }
 
 export interface Requirement {
@@ -95,7 +97,18 @@ export function parseGoMod(fileName: string, text: string | Uint8Array, mode: "s
     },
   });
   problems.throwIfAny(fileName);
-  return parsed.goMod;
+  const { goMod } = parsed;
+  return isLegacyGoMod(goMod.module?.path ?? "", text) ? { ...goMod, isLegacy: true } : goMod;
+}
+
+/**
+ * Whether a module's go.mod is byte for byte what cmd/go makes up for a module without one (modload.versionHasGoMod,
+ * modfetch.LegacyGoMod): a comment, a blank line, or no newline at the end, and the file is the module's own.
+ * @param path of no characters that go.mod would quote: a module path has none.
+ */
+export function isLegacyGoMod(path: string, text: string | Uint8Array): boolean {
+  const legacy = `module ${path}\n`;
+  return typeof text === "string" ? text === legacy : Buffer.from(legacy).equals(text);
 }
 
 class GoModBuilder {

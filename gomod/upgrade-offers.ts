@@ -2,7 +2,7 @@ import { FormatError } from "./format-error.ts";
 import type { BuildRequest } from "./main-modules.ts";
 import type { ModulePath } from "./module-path.ts";
 import { isPseudoVersion } from "./pseudo-version.ts";
-import type { LoadGoMod, Requirements } from "./requirements.ts";
+import type { LoadGoMod, Node, Requirements } from "./requirements.ts";
 import {
   compareVersions,
   formatModuleVersion,
@@ -31,6 +31,9 @@ export interface Instead {
   readonly upgrade: Version | undefined;
   readonly patch: Version | undefined;
 }
+
+/** Go's version of what is replaced without one (module.ZeroPseudoVersion); of any path here, for none is asked for it. */
+const ZERO_VERSION = "v0.0.0-00010101000000-000000000000";
 
 const LATEST: VersionQuery = { kind: "latest" };
 
@@ -78,6 +81,15 @@ export class UpgradeOffers {
     const answers = this.#answers(path, current);
     this.#instead.set(name, answers);
     return await answers;
+  }
+
+  /** What a build takes that does not have the module yet: what its `replace` lines name, and `module@latest`. */
+  async anew(path: ModulePath): Promise<Node[]> {
+    const replaced = this.#madeUp.get(path)?.toSorted(compareVersions).at(-1) ?? ZERO_VERSION;
+    const latest = await this.#answer(path, LATEST, await this.#inBuild(path));
+    return [replaced, latest]
+      .flatMap((version) => (version === undefined ? [] : [this.#requirements.node(path, version)]))
+      .filter(({ replaced, version }) => replaced || version === latest);
   }
 
   async #answers(path: ModulePath, current: Version): Promise<Instead> {
@@ -145,7 +157,7 @@ export class UpgradeOffers {
   async #answer(path: ModulePath, query: VersionQuery, offer: Offer): Promise<Version | undefined> {
     const rules = {
       isAllowed: offer.isAllowed,
-      hasGoMod: async (version: Version) => !isMadeUp(await this.#load({ path, version })),
+      hasGoMod: async (version: Version) => !isMadeUp(path, await this.#load({ path, version })),
     };
     let answer: QueryAnswer;
     try {
@@ -166,10 +178,10 @@ export class UpgradeOffers {
   }
 }
 
+/** Of the go.mod files' lines alone: go does not look into go.work here (modload, replacementRepo.Versions). */
 function madeUpVersions(request: BuildRequest): Map<string, Version[]> {
   const made = new Map<string, Version[]>();
-  const lines = [...(request.work?.replace ?? []), ...request.mains.flatMap(({ goMod }) => goMod.replace)];
-  for (const { old } of lines) {
+  for (const { old } of request.mains.flatMap(({ goMod }) => goMod.replace)) {
     if (old.version === undefined) continue;
     try {
       const { version } = moduleVersion(old.path, old.version);

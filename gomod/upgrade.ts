@@ -1,5 +1,6 @@
 import { type Closure, closureOf } from "./closure.ts";
 import { withRoots } from "./combination.ts";
+import { DroppedRequirements } from "./dropped-requirements.ts";
 import { isBelow } from "./graph-round.ts";
 import type { BuildRequest } from "./main-modules.ts";
 import {
@@ -9,6 +10,7 @@ import {
   requirementsOf,
   type Selected,
 } from "./module-graph.ts";
+import { type ModulePath, modulePath } from "./module-path.ts";
 import { type LoadGoMod, type Node, prunes, type Requirements } from "./requirements.ts";
 import { UpgradeOffers } from "./upgrade-offers.ts";
 import { type ModuleVersion, moduleVersion } from "./version.ts";
@@ -58,7 +60,8 @@ export async function closeUpgrades(
   options: GraphOptions = {},
 ): Promise<Upgrades> {
   const joined = withRoots(request, roots);
-  const requirements = requirementsOf(joined, load, options);
+  const dropped = new DroppedRequirements(joined, load);
+  const requirements = requirementsOf(joined, dropped.load, options);
   const reader = new GraphReader(requirements, options);
   const offers = new UpgradeOffers(joined, requirements, load, lists, MOST_MODULES);
   const before = await reader.readBuild(joined);
@@ -69,6 +72,7 @@ export async function closeUpgrades(
   await project.offerAll();
   await project.upgrade("upgrade");
   await project.upgrade("patch");
+  await project.offerDropped(dropped.paths);
   await project.readAlternatives();
   const whole = [...project.selectable].flatMap(({ source }) => source ?? []);
   return {
@@ -123,6 +127,20 @@ class UpgradedProject {
           : undefined;
       }),
     );
+  }
+
+  /**
+   * What imports a module whose requirement is excluded, and that nothing else requires, makes `get` search for it: in
+   * what replaces it, else at its latest (modload.queryImport).
+   */
+  async offerDropped(paths: Iterable<string>): Promise<void> {
+    for (const text of paths) {
+      const path = this.#before.has(text) ? undefined : pathOf(text);
+      for (const node of path === undefined ? [] : await this.#offers.anew(path)) {
+        this.#taken.add(node);
+        this.#select(node);
+      }
+    }
   }
 
   /** `get -u ./...` as if every module that may provide packages did, in the steps that go takes. */
@@ -207,6 +225,14 @@ class UpgradedProject {
 
 function isVersion({ version }: Node): boolean {
   return version !== "";
+}
+
+function pathOf(text: string): ModulePath | undefined {
+  try {
+    return modulePath(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Undefined for a main module, and for a name that can be nobody's. */

@@ -98,11 +98,7 @@ export function isRetracted(version: string, { retract }: Pick<GoMod, "retract">
   );
 }
 
-/**
- * Whether a go.mod is what cmd/go makes up for a module without one (modfetch.LegacyGoMod): a module line alone.
- */
-export function isMadeUp(goMod: GoMod): boolean {
-  const { go, toolchain, require, exclude, replace, retract, tool, ignore, godebug } = goMod;
-  const lists = [require, exclude, replace, retract, tool, ignore, godebug];
-  return go === undefined && toolchain === undefined && lists.every((list) => list.length === 0);
+/** Whether a parsed go.mod is what cmd/go makes up for the module when it has none; by its bytes, see `isLegacyGoMod`. */
+export function isMadeUp(path: string, goMod: GoMod): boolean {
+  return goMod.isLegacy === true && goMod.module?.path === path;
 }

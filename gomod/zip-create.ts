@@ -1,5 +1,7 @@
 import { type H1, hash1 } from "./dirhash.ts";
 import { FormatError } from "./format-error.ts";
+import { quote } from "./go-quote.ts";
+import { isPrintable } from "./go-unicode.ts";
 import { comparePaths } from "./module-path.ts";
 import { formatModuleVersion, type ModuleVersion } from "./version.ts";
 import { MAX_ENTRIES } from "./zip-directory.ts";
@@ -51,7 +53,7 @@ export async function createModuleZip(
 function refuseInvalid(subject: string, { valid, invalid, sizeProblem }: CheckedFiles): void {
   if (sizeProblem !== undefined) throw new FormatError(subject, `${subject}: ${sizeProblem}`);
   if (invalid.length > 0) {
-    const lines = invalid.slice(0, SHOWN_PROBLEMS).map(({ path, problem }) => `${path}: ${problem}`);
+    const lines = invalid.slice(0, SHOWN_PROBLEMS).map(({ path, problem }) => `${shown(path)}: ${problem}`);
     if (invalid.length > SHOWN_PROBLEMS) lines.push(`${invalid.length - SHOWN_PROBLEMS} more invalid files`);
     throw new FormatError(subject, lines.join("\n"));
   }
@@ -61,4 +63,10 @@ function refuseInvalid(subject: string, { valid, invalid, sizeProblem }: Checked
       `${subject}: ${valid.length} files, more than ${MAX_ENTRIES} in one module`,
     );
   }
+}
+
+/** As x/mod prints it (FileErrorList, bare), but quoted where a character of it is not to be shown: one line each. */
+function shown(path: string): string {
+  for (const character of path) if (!isPrintable(character.codePointAt(0) ?? 0)) return quote(path);
+  return path;
 }

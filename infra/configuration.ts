@@ -69,6 +69,11 @@ export function printSumdbs(databases: readonly z.output<typeof sumdb>[]): strin
   return JSON.stringify(databases.map(print));
 }
 
+/** Of all databases, with the public one where it covers the rest. */
+export function sumdbNames(databases: readonly z.output<typeof sumdb>[]): readonly string[] {
+  return parseSumdbs(JSON.parse(printSumdbs(databases))).map(({ verifier }) => verifier.name);
+}
+
 function checkSumdbs(databases: readonly z.output<typeof sumdb>[], context: z.RefinementCtx): void {
   const printed = printSumdbs(databases);
   try {

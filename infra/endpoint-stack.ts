@@ -9,7 +9,7 @@ import {
 } from "aws-cdk-lib/aws-apigateway";
 import { AnyPrincipal, Effect, PolicyDocument, PolicyStatement } from "aws-cdk-lib/aws-iam";
 import type { Construct } from "constructs";
-import { type Configuration, printSumdbs } from "./configuration.ts";
+import { type Configuration, printSumdbs, sumdbNames } from "./configuration.ts";
 import { grantLedger, grantTree } from "./grants.ts";
 import { MirrorFunction } from "./mirror-function.ts";
 
@@ -37,8 +37,9 @@ export class EndpointStack extends Stack {
           }
         : {}),
     });
-    // Besides reading, it only ever adds proven tiles.
-    grantTree(serve, { read: ["*"], ...(fetchesTiles ? { write: ["sumdb/*/tile/*"] } : {}) });
+    // Besides reading, it only ever adds proven tiles. IAM's * matches slashes too: after the name, nothing else fits.
+    const tiles = sumdbNames(configuration.upstream.sumdb).map((name) => `sumdb/${name}/tile/8/*`);
+    grantTree(serve, { read: ["*"], ...(fetchesTiles ? { write: tiles } : {}) });
     grantLedger(serve, ["BatchGetItem", "Query"]);
     const api = this.#api(configuration, serve);
     new CfnOutput(this, "ApiId", { value: api.restApiId });

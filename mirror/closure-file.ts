@@ -13,6 +13,11 @@ import { closureVaultKey } from "./requests.ts";
 export interface Need {
   readonly version: ModuleVersion;
   readonly extent: Extent;
+  /**
+   * How much of that the request itself needs, where the rest is only for what upgrades lead to: what of the rest
+   * cannot be had is not listed, and does not keep the request from being DONE. Absent: all of it.
+   */
+  readonly own?: "mod" | "nothing";
 }
 
 /** A version that may be listed as soon as all that its own closure needs is READY. */
@@ -46,7 +51,12 @@ const WITH_CHECKSUM = { params: { [constants.ZSTD_c_checksumFlag]: 1 } };
 
 const extent = z.enum(["mod", "whole"]);
 const line = z.union([
-  z.strictObject({ module: z.string(), version: z.string(), extent }),
+  z.strictObject({
+    module: z.string(),
+    version: z.string(),
+    extent,
+    own: z.enum(["mod", "nothing"]).optional(),
+  }),
   z.strictObject({
     root: z.strictObject({ module: z.string(), version: z.string() }),
     needs: z.array(z.tuple([z.int(), extent])),
@@ -75,10 +85,10 @@ const line = z.union([
 export async function writeClosure(vault: Vault, request: RequestKey, closure: ClosureFile): Promise<void> {
   const numbers = new Map(closure.needs.map((need, number) => [formatModuleVersion(need.version), number]));
   const lines = [
-    ...closure.needs.map(({ version, extent }) => ({
+    ...closure.needs.map(({ version, ...rest }) => ({
       module: version.path,
       version: version.version,
-      extent,
+      ...rest,
     })),
     ...closure.roots.map(({ root, needs }) => ({
       root: { module: root.path, version: root.version },
@@ -117,9 +127,10 @@ function parseLines(lines: readonly string[]): ClosureFile {
   };
   for (const text of lines) {
     const entry = line.parse(JSON.parse(text));
-    if ("module" in entry)
-      needs.push({ version: moduleVersion(entry.module, entry.version), extent: entry.extent });
-    else if ("unresolved" in entry)
+    if ("module" in entry) {
+      const own = entry.own === undefined ? {} : { own: entry.own };
+      needs.push({ version: moduleVersion(entry.module, entry.version), extent: entry.extent, ...own });
+    } else if ("unresolved" in entry)
       unresolved.push({ subject: entry.unresolved, class: entry.class, message: entry.message });
     else if ("unloaded" in entry) unloaded.push(needOf(entry.unloaded).version);
     else {

@@ -8,7 +8,7 @@ import {
 } from "../gomod/version.ts";
 import type { ClosureFile, Need, RootClosure, Unresolved } from "./closure-file.ts";
 import { asMirrorError, type ErrorClass, MirrorError, misuse } from "./errors.ts";
-import type { Extent } from "./records.ts";
+import { covers, type Extent } from "./records.ts";
 
 /** What another try will not mend, short of upstream's having or allowing it. */
 const FOR_GOOD: ReadonlySet<ErrorClass> = new Set(["absent", "withheld", "mismatch", "denied"]);
@@ -25,16 +25,21 @@ export class Collected {
     this.#unresolved.push({ subject, class: error.class, message: error.message });
   }
 
-  need(version: ModuleVersion, extent: Extent): void {
-    const name = formatModuleVersion(version);
-    if (this.#needs.get(name)?.extent === "whole") return;
-    this.#needs.set(name, { version: { path: version.path, version: version.version }, extent });
+  /** @param isBeyond whether only what upgrades or a full graph lead to needs it. */
+  need({ path, version }: ModuleVersion, extent: Extent, isBeyond = false): void {
+    const name = formatModuleVersion({ path, version });
+    const known = this.#needs.get(name);
+    const ownBefore = known === undefined ? "nothing" : (known.own ?? known.extent);
+    const all = known?.extent === "whole" ? "whole" : extent;
+    const own = isBeyond || covers(ownBefore, extent) ? ownBefore : extent;
+    const need = { version: { path, version }, extent: all };
+    this.#needs.set(name, own === all || own === "whole" ? need : { ...need, own });
   }
 
   /** A go.mod that could not be loaded is needed all the same: its record says why it is missing. */
-  add(closure: Closure): void {
-    for (const { version, files } of closure.files) this.need(version, files);
-    for (const { path, version, error } of closure.failures) this.#needFailed(path, version, error);
+  add(closure: Closure, isBeyond = false): void {
+    for (const { version, files } of closure.files) this.need(version, files, isBeyond);
+    for (const { path, version, error } of closure.failures) this.#needFailed(path, version, error, isBeyond);
   }
 
   /**
@@ -45,13 +50,16 @@ export class Collected {
   addBeyond(closure: Closure): void {
     const gone = new Set(closure.failures.filter(isForGood).map(({ path, version }) => `${path}@${version}`));
     const files = closure.files.filter(({ version }) => !gone.has(formatModuleVersion(version)));
-    this.add({ ...closure, files, failures: closure.failures.filter((failure) => !isForGood(failure)) });
+    this.add(
+      { ...closure, files, failures: closure.failures.filter((failure) => !isForGood(failure)) },
+      true,
+    );
   }
 
   /** Adds a version that the lists are to offer, unless something that it needs cannot be had for good. */
   addOffered(root: ModuleVersion, closure: Closure): void {
     if (closure.failures.some(isForGood)) return;
-    this.add(closure);
+    this.add(closure, true);
     this.addRoot(root, closure);
   }
 
@@ -73,10 +81,10 @@ export class Collected {
     );
   }
 
-  #needFailed(path: string, version: string, thrown: unknown): void {
+  #needFailed(path: string, version: string, thrown: unknown, isBeyond: boolean): void {
     const subject = `${path}@${version}`;
     try {
-      this.need(moduleVersion(path, version), "mod");
+      this.need(moduleVersion(path, version), "mod", isBeyond);
     } catch {
       // Its name can be nobody's: only whoever requires it can help.
       this.fail(subject, misuse(subject, asMirrorError(thrown, subject).message));

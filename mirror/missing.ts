@@ -64,6 +64,7 @@ function missingNeed(need: Need, records: Records): Missing[] {
   const subject = formatModuleVersion(need.version);
   const record = records.get(subject);
   if (record === undefined) return [{ subject, state: "PENDING", message: "not recorded yet" }];
+  if (isRefusedBeyond(need, record)) return [];
   const message = record.lastError?.message ?? "not fetched yet";
   return [
     {
@@ -74,6 +75,12 @@ function missingNeed(need: Need, records: Records): Missing[] {
       ...(record.due === undefined ? {} : { due: record.due }),
     },
   ];
+}
+
+/** Whether upstream lacks or refuses what only upgrades lead to: then it is not listed, and nobody misses it. */
+function isRefusedBeyond({ own }: Need, { state, held }: VersionRecord): boolean {
+  if (own === undefined || (state !== "WITHHELD" && state !== "GONE")) return false;
+  return own === "nothing" || covers(held, own);
 }
 
 /** The graph was loaded without these, and they are held now: what only they require has still to be found. */

@@ -1,3 +1,4 @@
+import { isLegacyGoMod } from "../gomod/go-mod.ts";
 import { parseInfo } from "../gomod/info.ts";
 import { parseVersionList, printVersionList } from "../gomod/list-file.ts";
 import type { ModulePath } from "../gomod/module-path.ts";
@@ -76,7 +77,7 @@ async function moveLatest(parts: PublishParts, path: ModulePath, add: readonly V
 async function hasOwnGoMod(parts: PublishParts, version: ModuleVersion): Promise<boolean> {
   const goMod = await parts.tree.get(modKey(version), LARGEST_GO_MOD);
   if (goMod === undefined) throw notInTree(version, ".mod");
-  return new TextDecoder().decode(goMod.bytes) !== `module ${version.path}\n`;
+  return !isLegacyGoMod(version.path, goMod.bytes);
 }
 
 function notInTree(version: ModuleVersion, file: string): MirrorError {

@@ -13,7 +13,7 @@ import { parseRevisionQuery, parseTreeKey, type TreeEntry, tileKey } from "./tre
 export interface Rehearsed {
   /** Different files that were asked, found or not. */
   readonly asked: number;
-  /** Files that the mirror has not got, or not now. */
+  /** Files that the mirror has not got, or not now; also a row that says when more were asked than are noted. */
   readonly missing: readonly Missing[];
   /** Files that it has, though not for this request: another one brought them. */
   readonly outside: readonly Missing[];
@@ -44,10 +44,18 @@ interface Asked {
 /** Sent itself: nothing is redirected. */
 const INLINE = Number.POSITIVE_INFINITY;
 
+const TOO_MANY: Missing = {
+  subject: "the command",
+  state: "not noted",
+  message: `too many files asked: none beyond the first ${MOST_RECORDED} is noted; rehearse it in parts`,
+};
+
 /** Answers one run of a command from a mirror, and keeps what was asked. */
 export class Rehearsal {
   readonly #parts: ServeParts;
   readonly #asked = new Map<string, Asked>();
+  /** Whether more was asked than is noted: nothing can be concluded then. */
+  #isFull = false;
 
   constructor(parts: ServeParts) {
     this.#parts = parts;
@@ -73,7 +81,7 @@ export class Rehearsal {
   /** @param own the closure of the request that is rehearsed. */
   async result(own: OwnClosure): Promise<Rehearsed> {
     const contains = new Contents(own);
-    const missing: Missing[] = [];
+    const missing: Missing[] = this.#isFull ? [TOO_MANY] : [];
     const outside: Missing[] = [];
     const unlisted: Missing[] = [];
     const unknown: Missing[] = [];
@@ -91,7 +99,10 @@ export class Rehearsal {
   }
 
   #note(path: string, entry: TreeEntry | undefined, reply: Answer): void {
-    if (this.#asked.size >= MOST_RECORDED && !this.#asked.has(path)) return;
+    if (this.#asked.size >= MOST_RECORDED && !this.#asked.has(path)) {
+      this.#isFull = true;
+      return;
+    }
     const status = reply.kind === "text" ? reply.status : 200;
     const text = reply.kind === "text" ? reply.text.replace(/^not found: /, "").trim() : "";
     const empty = reply.kind === "text" || (reply.kind === "object" && reply.object.size === 0);

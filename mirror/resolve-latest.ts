@@ -22,7 +22,7 @@ export async function resolveLatest(
   const subject = `${path}@latest`;
   try {
     const listed = await listedOrNone(upstream, path);
-    const hasGoMod = async (version: Version) => !isMadeUp(await load({ path, version }));
+    const hasGoMod = async (version: Version) => !isMadeUp(path, await load({ path, version }));
     const highest = await latestVersion(listed, hasGoMod);
     if (highest === undefined) return moduleVersion(path, parseInfo(await upstream.latest(path)).version);
     const { retract } = await load({ path, version: highest });

@@ -2,12 +2,15 @@ import { once } from "node:events";
 import { type FileHandle, open } from "node:fs/promises";
 import { FormatError } from "../../gomod/format-error.ts";
 import { decodeUtf8 } from "../../gomod/go-unicode.ts";
+import { MAX_ENTRIES } from "../../gomod/zip-directory.ts";
 import type { FileKind, ModuleFile } from "../../gomod/zip-rules.ts";
-import { misuse } from "../../mirror/errors.ts";
+import { type MirrorError, misuse } from "../../mirror/errors.ts";
 import { type GitPlace, gitError, spawnGit } from "./git-command.ts";
 
 /** Ours: the largest tree that is taken out of a repository, in bytes; a module of it may have 500 MiB. */
 const MAX_ARCHIVE_BYTES = 4 * 1024 * 1024 * 1024;
+/** Ours: what the list of its files and folders may take, in bytes; a name may be of any length. */
+const MAX_LISTING_BYTES = 256 * 1024 * 1024;
 /** How much of git's error output is kept, in bytes. */
 const MAX_STDERR_BYTES = 64 * 1024;
 const PIECE_BYTES = 256 * 1024;
@@ -27,7 +30,7 @@ export interface ArchivedFile extends ModuleFile {
  * @param place a git directory whose info/attributes switch export-subst and export-ignore off.
  * @param directory clean, below the root; empty for all.
  * @param spool the file to make; the caller removes it, and closes the handle after the last read.
- * @throws MirrorError misuse with git's own line; FormatError where it is no archive.
+ * @throws MirrorError misuse with git's own line, and above MAX_ENTRIES files or folders; FormatError where it is no archive.
  */
 export async function archiveCommit(
   place: GitPlace,
@@ -38,6 +41,7 @@ export async function archiveCommit(
   const handle = await open(spool, "wx+", 0o600);
   try {
     const paths = directory === "" ? [] : ["--", directory];
+    await limitEntries(place, commit, paths);
     await spoolArchive(place, ["archive", "--format=tar", commit, ...paths], handle);
     return { files: await listArchive(handle), handle };
   } catch (error) {
@@ -46,7 +50,47 @@ export async function archiveCommit(
   }
 }
 
+/**
+ * A few objects can stand for any number of files: a tree names another one many times. So they are counted first, by
+ * what only walks the trees, and no further than to the limit.
+ */
+async function limitEntries(place: GitPlace, commit: string, paths: readonly string[]): Promise<void> {
+  const counts = { files: 0, folders: 0 };
+  let size = 0;
+  let isStart = true;
+  await readGit(place, ["ls-tree", "-r", "-t", "-z", commit, ...paths], async (chunk) => {
+    size += chunk.length;
+    if (size > MAX_LISTING_BYTES) throw tooLarge("ls-tree", `${MAX_LISTING_BYTES} bytes of names`);
+    for (let at = 0; at < chunk.length; ) {
+      // The mode of a folder is 040000; no other begins so.
+      const what = chunk[at] === 48 ? "folders" : "files";
+      if (isStart && ++counts[what] > MAX_ENTRIES) throw tooLarge("ls-tree", `${MAX_ENTRIES} ${what}`);
+      const end = chunk.indexOf(0, at);
+      isStart = end >= 0;
+      at = isStart ? end + 1 : chunk.length;
+    }
+  });
+}
+
 async function spoolArchive(place: GitPlace, args: readonly string[], handle: FileHandle): Promise<void> {
+  let size = 0;
+  await readGit(place, args, async (chunk) => {
+    size += chunk.length;
+    if (size > MAX_ARCHIVE_BYTES) throw tooLarge("archive", `${MAX_ARCHIVE_BYTES} bytes`);
+    await handle.write(chunk);
+  });
+}
+
+function tooLarge(command: string, limit: string): MirrorError {
+  return misuse("git", `git ${command}: the tree has more than ${limit}; name a --subdir`);
+}
+
+/** Gives each piece of git's output to `take`; what that throws ends git. */
+async function readGit(
+  place: GitPlace,
+  args: readonly string[],
+  take: (chunk: Buffer) => Promise<void>,
+): Promise<void> {
   const child = spawnGit(place, args);
   const stderr: Buffer[] = [];
   let stderrBytes = 0;
@@ -57,17 +101,7 @@ async function spoolArchive(place: GitPlace, args: readonly string[], handle: Fi
   const ended = once(child, "close");
   ended.catch(() => {});
   try {
-    let size = 0;
-    for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
-      size += chunk.length;
-      if (size > MAX_ARCHIVE_BYTES) {
-        throw misuse(
-          "git",
-          `git archive: the tree has more than ${MAX_ARCHIVE_BYTES} bytes; name a --subdir`,
-        );
-      }
-      await handle.write(chunk);
-    }
+    for await (const chunk of child.stdout as AsyncIterable<Buffer>) await take(chunk);
     const [code] = await ended;
     if (code !== 0) throw gitError(args, { code }, Buffer.concat(stderr));
   } catch (error) {

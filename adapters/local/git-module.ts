@@ -4,9 +4,11 @@ import {
   joinPath,
   legacyGoMod,
   locateModule,
+  type ModuleLocation,
   pathMajorOf,
 } from "../../gomod/code-repository.ts";
 import { codeRevision, refOfVersion, versionOfCommit } from "../../gomod/code-version.ts";
+import { FormatError } from "../../gomod/format-error.ts";
 import { parseGoMod } from "../../gomod/go-mod.ts";
 import type { Info } from "../../gomod/info.ts";
 import { type ModulePath, modulePath } from "../../gomod/module-path.ts";
@@ -59,11 +61,16 @@ export async function readGitModule(
   try {
     const code = await codeModule(repository, wish);
     const commit = await repository.commit(codeRevision(code, wish.revision));
-    const found = await versionFor(repository, code, commit, wish);
+    const at = await locateModule(repository, code, commit.hash).catch((error) =>
+      wanted("--subdir", wish.directory, () => {
+        throw error;
+      }),
+    );
+    const found = await versionFor(repository, code, commit, wish, at);
     const { location } = found;
     const { files, handle } = await repository.files(commit.hash, location.directory);
     closing.push(() => handle.close());
-    const module = moduleVersion(code.path, found.version);
+    const module = wanted("--version", wish.version, () => moduleVersion(code.path, found.version));
     const ref = refOfVersion(repository, code, commit, module.version);
     const info = {
       version: module.version,
@@ -92,9 +99,14 @@ export async function readGitModule(
 }
 
 /** The version that go gives the commit; or the one that the user gives it, which then need not be a tag. */
-async function versionFor(repository: GitRepository, code: CodeModule, commit: Commit, wish: GitModuleWish) {
+async function versionFor(
+  repository: GitRepository,
+  code: CodeModule,
+  commit: Commit,
+  wish: GitModuleWish,
+  location: ModuleLocation,
+) {
   if (wish.version === undefined) return versionOfCommit(repository, code, commit, wish.revision);
-  const location = await locateModule(repository, code, commit.hash);
   if (isIncompatible(wish.version) && location.goMod !== undefined) {
     throw misuse(
       "--version",
@@ -102,6 +114,16 @@ async function versionFor(repository: GitRepository, code: CodeModule, commit: C
     );
   }
   return { version: wish.version, location };
+}
+
+/** What a flag's own value made go refuse is the user's mistake. */
+function wanted<Value>(flag: string, value: string | undefined, make: () => Value): Value {
+  try {
+    return make();
+  } catch (error) {
+    if (value === undefined || !(error instanceof FormatError)) throw error;
+    throw misuse(flag, `${flag} ${value}: ${error.message}`, error);
+  }
 }
 
 /** Which module is meant, by what was named, the tag and the go.mod. */
@@ -124,8 +146,11 @@ async function codeModule(repository: GitRepository, wish: GitModuleWish): Promi
     const path = modulePath(module.path);
     return { path, directory: withoutMajor(named, path) };
   }
-  const problem = `no ${joinPath(named, "go.mod")} at ${wish.revision} names the module; name it by --module`;
-  throw misuse("--module", `${wish.repository}: ${problem}`);
+  const problem = `no ${joinPath(named, "go.mod")} at ${wish.revision} names the module`;
+  // Only the root's module may be without a go.mod.
+  if (named !== "" && wish.directory !== undefined)
+    throw misuse("--subdir", `--subdir ${named}: ${problem}; name the folder that holds its go.mod`);
+  throw misuse("--module", `${wish.repository}: ${problem}; name it by --module`);
 }
 
 /** `sub` of `sub/v2` where that is the major version's own directory. */

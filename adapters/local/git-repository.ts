@@ -1,14 +1,15 @@
-import { mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
-import { devNull, tmpdir } from "node:os";
+import { mkdir, realpath, writeFile } from "node:fs/promises";
+import { devNull } from "node:os";
 import { join } from "node:path";
 import type { CodeRepository, Commit, Tag } from "../../gomod/code-repository.ts";
 import { decodeUtf8 } from "../../gomod/go-unicode.ts";
 import { comparePaths } from "../../gomod/module-path.ts";
 import { MAX_GO_MOD_BYTES } from "../../gomod/zip-check.ts";
-import { type MirrorError, misuse } from "../../mirror/errors.ts";
+import { MirrorError, misuse } from "../../mirror/errors.ts";
 import { codeOf, fileError } from "./file-error.ts";
 import { archiveCommit } from "./git-archive.ts";
 import { type GitPlace, git } from "./git-command.ts";
+import { ScratchFolder } from "./scratch-folder.ts";
 
 /** Ours: what the list of all refs may take, in bytes; a million tags take less. */
 const MAX_REFS_BYTES = 256 * 1024 * 1024;
@@ -17,6 +18,8 @@ const MAX_LINE_BYTES = 64 * 1024;
 const MAX_FILE_BYTES = MAX_GO_MOD_BYTES + 1;
 /** The least digits of a hash that name a commit (codehost, minHashDigits). */
 const MIN_HASH_DIGITS = 7;
+/** 9999-12-31T23:59:59Z, the last that RFC 3339 can tell (time.Time.MarshalJSON), in Unix seconds. */
+const LAST_SECOND = 253_402_300_799;
 /** What cmd/go appends to its own clone's info/attributes (codehost.ensureGitAttributes, go.dev/issue/27153). */
 const ATTRIBUTES = "\n* -export-subst -export-ignore\n";
 
@@ -31,7 +34,7 @@ export class GitRepository implements CodeRepository {
   readonly #heads: ReadonlyMap<string, string>;
   readonly #place: GitPlace;
   readonly #clean: GitPlace;
-  readonly #scratch: string;
+  readonly #scratch: ScratchFolder;
   readonly #isShallow: boolean;
   #archives = 0;
 
@@ -39,7 +42,7 @@ export class GitRepository implements CodeRepository {
     opened: {
       readonly place: GitPlace;
       readonly clean: GitPlace;
-      readonly scratch: string;
+      readonly scratch: ScratchFolder;
       readonly isShallow: boolean;
     },
     refs: { readonly tags: readonly Tag[]; readonly heads: ReadonlyMap<string, string> },
@@ -59,7 +62,15 @@ export class GitRepository implements CodeRepository {
   static async open(folder: string, variables: NodeJS.ProcessEnv): Promise<GitRepository> {
     const place = { folder: await existing(folder), variables, env: {} };
     const asked = ["--show-prefix", "--is-shallow-repository", "--show-object-format"];
-    const printed = await git(place, ["rev-parse", ...asked], { maxBytes: MAX_LINE_BYTES });
+    const printed = await git(place, ["rev-parse", ...asked], { maxBytes: MAX_LINE_BYTES }).catch((error) => {
+      if (
+        error instanceof MirrorError &&
+        error.subject === "git" &&
+        error.message.startsWith("git rev-parse: ")
+      )
+        throw misuse(folder, `${folder}: ${error.message}`, error);
+      throw error;
+    });
     const [prefix, shallow, format] = printed.toString("utf8").split("\n");
     if (prefix !== "") {
       throw misuse(
@@ -70,10 +81,10 @@ export class GitRepository implements CodeRepository {
     const objects = await git(place, ["rev-parse", "--path-format=absolute", "--git-path", "objects"], {
       maxBytes: MAX_LINE_BYTES,
     });
-    const scratch = await mkdtemp(join(tmpdir(), "modferry-git-"));
+    const scratch = new ScratchFolder();
     try {
       const clean = await cleanPlace(
-        scratch,
+        scratch.path,
         objects.toString("utf8").replace(/\n$/, ""),
         format === "sha256",
         variables,
@@ -81,14 +92,14 @@ export class GitRepository implements CodeRepository {
       const refs = await readRefs(place, clean);
       return new GitRepository({ place, clean, scratch, isShallow: shallow === "true" }, refs);
     } catch (error) {
-      await rm(scratch, { recursive: true, force: true });
+      scratch.remove();
       throw error;
     }
   }
 
   /** Removes what was written for it; what was listed cannot be read any more. */
   async close(): Promise<void> {
-    await rm(this.#scratch, { recursive: true, force: true });
+    this.#scratch.remove();
   }
 
   /**
@@ -137,7 +148,7 @@ export class GitRepository implements CodeRepository {
       this.#clean,
       commit,
       directory,
-      join(this.#scratch, `archive-${this.#archives++}.tar`),
+      join(this.#scratch.path, `archive-${this.#archives++}.tar`),
     );
   }
 
@@ -153,6 +164,9 @@ export class GitRepository implements CodeRepository {
     const printed = await git(this.#clean, args, { maxBytes: MAX_LINE_BYTES });
     const [, full, seconds] = /^([0-9a-f]{40,64}) (\d+)\n?$/.exec(printed.toString("latin1")) ?? [];
     if (full === undefined) throw misuse(hash, `${tag ?? hash}: names no commit`);
+    if (Number(seconds) > LAST_SECOND) {
+      throw misuse(hash, `${full}: the commit's time is outside years 1970 to 9999; no .info can tell it`);
+    }
     return { hash: full, time: new Date(Number(seconds) * 1000), tag };
   }
 }

@@ -5,15 +5,17 @@ import { FormatError } from "../../gomod/format-error.ts";
 import { MAX_NETRC_BYTES, type Netrc, parseNetrc } from "../../gomod/netrc.ts";
 import { misuse } from "../../mirror/errors.ts";
 import { codeOf } from "./file-error.ts";
+import { goEnv } from "./go-env.ts";
 
 /**
  * The user's netrc, read where the go command reads it: NETRC, else `.netrc` in the home directory
- * (cmd/go/internal/auth, netrcPath). With GOAUTH that does not hold `netrc` (it does when it is not set), there is none.
- * GOAUTH's other commands are not run. As with go, a file that is not there or cannot be read is an empty one.
+ * (cmd/go/internal/auth, netrcPath; but on Windows go prefers `_netrc`, which is not read here). Where GOAUTH, the
+ * variable or `go env -w`, does not hold `netrc` (it does when it is not set), there is none. GOAUTH's other commands
+ * are not run. As with go, a file that is not there or cannot be read is an empty one.
  * @throws MirrorError misuse where the file is larger than 1 MiB.
  */
-export function readNetrcFile(environment: NodeJS.ProcessEnv): Netrc {
-  const methods = (environment.GOAUTH || "netrc").split(";").map((method) => method.trim());
+export async function readNetrcFile(environment: NodeJS.ProcessEnv): Promise<Netrc> {
+  const methods = ((await goAuth(environment)) || "netrc").split(";").map((method) => method.trim());
   if (!methods.includes("netrc")) return parseNetrc("");
   const path = netrcPath(environment);
   try {
@@ -22,6 +24,15 @@ export function readNetrcFile(environment: NodeJS.ProcessEnv): Netrc {
     if (!(error instanceof FormatError)) throw error;
     const message = `${path}: larger than the ${MAX_NETRC_BYTES} bytes that a netrc may have; name another with NETRC`;
     throw misuse("NETRC", message);
+  }
+}
+
+/** Where there is no go command, the variable alone. */
+async function goAuth(environment: NodeJS.ProcessEnv): Promise<string> {
+  try {
+    return (await goEnv(["GOAUTH"], environment, "set GOAUTH")).GOAUTH;
+  } catch {
+    return environment.GOAUTH ?? "";
   }
 }
 

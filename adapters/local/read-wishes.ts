@@ -2,14 +2,14 @@ import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, normalize, posix, sep } from "node:path";
 import { z } from "zod";
 import { FormatError } from "../../gomod/format-error.ts";
-import { parseGoMod, type Replace } from "../../gomod/go-mod.ts";
+import { parseGoMod, type Replace, type Requirement } from "../../gomod/go-mod.ts";
 import { parseGoWork } from "../../gomod/go-work.ts";
 import { modulePath } from "../../gomod/module-path.ts";
 import { formatModuleVersion, moduleVersion } from "../../gomod/version.ts";
 import { misuse } from "../../mirror/errors.ts";
 import type { GraphExtent, RequestBody, Tier } from "../../mirror/requests.ts";
 import { fileKind, parseWishes, sumOf } from "../../mirror/wishes.ts";
-import { whyUnread } from "./file-error.ts";
+import { codeOf, whyUnread } from "./file-error.ts";
 import { isRequestFile, joinRequests, readRequestFile } from "./request-file.ts";
 
 /**
@@ -76,25 +76,41 @@ async function readModuleFile(path: string, files: Record<string, string>): Prom
   if (fileKind(path) !== "sum") await readIfThere(sumOf(path), files);
   if (fileKind(path) === "work") {
     const work = parsed(() => parseGoWork(path, text), path);
+    const required: Requirement[] = [];
     for (const use of work.use) {
       const member = join(folder, use.path, "go.mod");
-      if (files[requestFileName(member)] === undefined) await readModuleFile(member, files);
+      const name = requestFileName(member);
+      if (files[name] === undefined) await readModuleFile(member, files);
+      required.push(...parsed(() => parseGoMod(member, files[name] ?? "", "strict"), member).require);
     }
-    await readReplacements(work.replace, folder, files);
+    await readReplacements(path, work.replace, required, files);
   }
-  if (fileKind(path) === "mod")
-    await readReplacements(parsed(() => parseGoMod(path, text, "strict"), path).replace, folder, files);
+  if (fileKind(path) === "mod") {
+    const goMod = parsed(() => parseGoMod(path, text, "strict"), path);
+    await readReplacements(path, goMod.replace, goMod.require, files);
+  }
 }
 
-/** The go.mods of folders that replace a module: what they require is part of the graph. */
+/**
+ * The go.mods of folders that replace a module: what they require is part of the graph. go minds that a folder has none
+ * only where the module is in the graph: here, where `required` has it.
+ */
 async function readReplacements(
+  path: string,
   lines: readonly Replace[],
-  folder: string,
+  required: readonly Requirement[],
   files: Record<string, string>,
 ): Promise<void> {
-  for (const line of lines) {
-    if (line.new.version === undefined)
-      await readIfThere(resolveFrom(folder, join(line.new.path, "go.mod")), files);
+  for (const { old, new: by } of lines) {
+    if (by.version !== undefined) continue;
+    const folder = resolveFrom(dirname(path), by.path);
+    if (await readIfThere(join(folder, "go.mod"), files)) continue;
+    const isNeeded = required.some(
+      (each) => each.path === old.path && (old.version === undefined || each.version === old.version),
+    );
+    if (!isNeeded) continue;
+    const problem = `replaces ${old.path} by ${by.path}, but ${folder} has no go.mod`;
+    throw misuse(path, `${path}: ${problem}; check the path, or drop the replace`);
   }
 }
 
@@ -112,9 +128,15 @@ function parsed<T>(parse: () => T, path: string): T {
   }
 }
 
-async function readIfThere(path: string, files: Record<string, string>): Promise<void> {
-  const text = await readFile(path, "utf8").catch(() => undefined);
-  if (text !== undefined) files[requestFileName(path)] ??= text;
+/** @returns whether it is there. */
+async function readIfThere(path: string, files: Record<string, string>): Promise<boolean> {
+  try {
+    files[requestFileName(path)] ??= await readFile(path, "utf8");
+    return true;
+  } catch (cause) {
+    if (codeOf(cause) === "ENOENT") return false;
+    throw misuse(path, `${path}: ${whyUnread(cause)}`, cause);
+  }
 }
 
 async function readText(path: string): Promise<string> {

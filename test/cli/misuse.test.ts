@@ -17,6 +17,16 @@ beforeAll(async () => {
   await mkdir(join(folder, "odd/go.mod"), { recursive: true });
   await writeFile(join(folder, "project/go.mod"), "module example.com/m\n\ngo 1.21\n");
   await writeFile(join(folder, "notes.txt"), "\n");
+  await mkdir(join(folder, "odd-sum/go.sum"), { recursive: true });
+  await writeFile(join(folder, "odd-sum/go.mod"), "module example.com/m\n\ngo 1.21\n");
+  await mkdir(join(folder, "replaced"));
+  const replace = "replace example.com/r => ../nowhere\n";
+  const require = "require example.com/r v1.0.0\n";
+  await writeFile(join(folder, "replaced/go.mod"), `module example.com/m\n\ngo 1.21\n\n${require}${replace}`);
+  await mkdir(join(folder, "requires"));
+  await writeFile(join(folder, "requires/go.mod"), `module example.com/m\n\ngo 1.21\n\n${require}`);
+  await mkdir(join(folder, "replaced-work"));
+  await writeFile(join(folder, "replaced-work/go.work"), `go 1.21\n\nuse ../requires\n\n${replace}`);
   await mkdir(join(folder, "foreign"));
   await writeFile(join(folder, "foreign/file"), "");
   await mkdir(join(folder, "work"));
@@ -119,6 +129,21 @@ describe("a mistake on the command line is one line that names it and what would
       [/project: a folder; name the file in it: project\/go\.mod/],
     ],
     ["a folder named go.mod", ["sync", "odd/go.mod", ...NOWHERE], [/odd\/go\.mod: a folder; name a file/]],
+    [
+      "a folder named go.sum",
+      ["closure", "odd-sum/go.mod", ...NOWHERE],
+      [/odd-sum\/go\.sum: a folder; name a file/],
+    ],
+    [
+      "a replacement that is not there",
+      ["closure", "replaced/go.mod", ...NOWHERE],
+      [/^replaced\/go\.mod: replaces example\.com\/r by \.\.\/nowhere, but nowhere has no go\.mod/],
+    ],
+    [
+      "a workspace's replacement that is not there",
+      ["closure", "replaced-work/go.work", ...NOWHERE],
+      [/^replaced-work\/go\.work: replaces example\.com\/r by \.\.\/nowhere, but nowhere has no go\.mod/],
+    ],
     ["a file that is not there", ["closure", "none/go.mod", ...NOWHERE], [/none\/go\.mod: no such file/]],
     [
       "another file",

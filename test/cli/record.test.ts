@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -139,6 +139,79 @@ describeWithGo("modferry record", () => {
   );
 
   test(
+    "--mirror takes --tiles, --tier and --graph as sync does",
+    async () => {
+      const mirror = await world.folder();
+      const sync = ["--mirror", mirror, "--sumdb", world.upstream.vkey];
+      const extents = ["--tiles", "needed", "--tier", "upgrade", "--graph", "full"];
+      const list = ["go", "list", "-m", "github.com/pkg/errors@v0.9.1"];
+      expectSuccess(await world.record(await world.folder(), [...sync, ...extents], list), "record --mirror");
+      const inbox = join(mirror, "vault/inbox/requests/recording");
+      const [request = ""] = await readdir(inbox);
+      expect(JSON.parse(await readFile(join(inbox, request), "utf8"))).toMatchObject({
+        tier: "upgrade",
+        graph: "full",
+      });
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "an earlier recording is replaced whole, but by a command that passes only, and only then it is synced",
+    async () => {
+      const dir = await world.folder();
+      const file = join(dir, "r.json");
+      const mirror = await world.folder();
+      const list = "go list -m github.com/pkg/errors@v0.9.1";
+      const fails = ["sh", "-c", `${list}; exit 7`];
+      await writeFile(file, "old");
+      const kept = await world.record(dir, ["--to", file], fails);
+      expect([kept.code, await readFile(file, "utf8")]).toEqual([7, "old"]);
+      expect(kept.stderr).toBe(`modferry: the command ended with 7; ${file} is kept as it was\n`);
+      const unsynced = await world.record(dir, ["--mirror", mirror, "--sumdb", world.upstream.vkey], fails);
+      expect(unsynced.code).toBe(7);
+      expect(unsynced.stderr).toBe(
+        "modferry: the command ended with 7; its recording is not synced; give --to FILE.json to keep what it had asked\n",
+      );
+      expect(existsSync(join(mirror, "vault/inbox")), "a request").toBe(false);
+      expectSuccess(await world.record(dir, ["--to", file], ["sh", "-c", list]), "record");
+      expect(await recordedKeys(file)).toContain("github.com/pkg/errors/@v/v0.9.1.mod");
+      await rm(file);
+      expect((await world.record(dir, ["--to", file], fails)).code).toBe(7);
+      expect(await recordedKeys(file), "what a failed command had asked").not.toEqual([]);
+      expect(await readdir(dir)).toEqual(["r.json"]);
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "heads that the user's own go has seen have no part in it; go install puts programs where it would",
+    async () => {
+      const gopath = await world.folder();
+      const heads = join(gopath, "pkg/sumdb", world.upstream.sumdbName);
+      await mkdir(heads, { recursive: true });
+      await writeFile(join(heads, "latest"), "a head that this go could not go on from\n");
+      const dir = await world.folder();
+      const install = ["go", "install", `${TOML}/cmd/tomlv@v1.3.2`];
+      const own = await world.record(dir, ["--to", "r.json"], install, { GOPATH: gopath });
+      expectSuccess(own, "with a GOPATH");
+      expect(await readdir(join(gopath, "bin"))).toEqual(["tomlv"]);
+      expect(await readdir(heads)).toEqual(["latest"]);
+      const GOBIN = await world.folder();
+      expectSuccess(
+        await world.record(dir, ["--to", "r.json"], install, { GOPATH: gopath, GOBIN }),
+        "with a GOBIN",
+      );
+      expect(await readdir(GOBIN)).toEqual(["tomlv"]);
+      const cross = { GOPATH: gopath, GOOS: "plan9", GOARCH: "386" };
+      await rm(join(heads, "latest"));
+      expectSuccess(await world.record(dir, ["--to", "r.json"], install, cross), "for another system");
+      expect(await readdir(join(gopath, "bin/plan9_386"))).toEqual(["tomlv"]);
+    },
+    TIMEOUT,
+  );
+
+  test(
     "with --json, stdout is NDJSON whatever the command prints there",
     async () => {
       const dir = await world.folder();
@@ -181,20 +254,24 @@ describe("modferry record and its command", { timeout: TIMEOUT }, () => {
   afterAll(() => rm(folder, { recursive: true, force: true }));
   const NOWHERE = ["--upstream", "http://127.0.0.1:1"];
 
-  test("a command that asks nothing leaves an empty recording, and says so", async () => {
-    const run = await modferry(["record", ...NOWHERE, "--to", "empty.json", "--", "true"], { cwd: folder });
+  test("a command that asks nothing leaves no recording, syncs none, and says so", async () => {
+    const flags = ["--to", "empty.json", "--mirror", "empty-mirror"];
+    const run = await modferry(["record", ...NOWHERE, ...flags, "--", "true"], { cwd: folder });
     expect(run).toMatchObject({ code: 0, stdout: "" });
-    expect(run.stderr).toBe("modferry: the command asked for nothing; the recording is empty: empty.json\n");
-    expect(await recordedKeys(join(folder, "empty.json"))).toEqual([]);
+    expect(run.stderr).toBe("modferry: the command asked for nothing; nothing is recorded\n");
+    expect(existsSync(join(folder, "empty.json"))).toBe(false);
+    expect(existsSync(join(folder, "empty-mirror/vault/inbox"))).toBe(false);
   });
 
-  test("a command that fails hands its status through; what it asked until then is kept", async () => {
+  test("a command that fails hands its status through", async () => {
     const run = await modferry(["record", ...NOWHERE, "--to", "failed.json", "--", "sh", "-c", "exit 7"], {
       cwd: folder,
     });
     expect(run.code).toBe(7);
-    expect(run.stderr).toMatch(/the command ended with 7; the recording holds what it had asked until then/);
-    expect(existsSync(join(folder, "failed.json"))).toBe(true);
+    expect(run.stderr).toBe(
+      "modferry: the command ended with 7 and asked for nothing; nothing is recorded\n",
+    );
+    expect(existsSync(join(folder, "failed.json"))).toBe(false);
   });
 
   test("a command that a signal ends has a shell's status", async () => {
@@ -288,14 +365,10 @@ describe("modferry record and its command", { timeout: TIMEOUT }, () => {
     expect(await run).toMatchObject({ code: 137, stdout: "ready\nasked\n" });
   });
 
-  test("an earlier recording is replaced whole", async () => {
-    await writeFile(join(folder, "again.json"), "old");
-    await modferry(["record", ...NOWHERE, "--to", "again.json", "--", "true"], { cwd: folder });
-    expect(JSON.parse(await readFile(join(folder, "again.json"), "utf8"))).toMatchObject({
-      format: 1,
-      recorded: [],
-    });
-    expect((await readdir(folder)).filter((name) => name.startsWith(".again"))).toEqual([]);
+  test("a command that asks nothing leaves an earlier recording as it is", async () => {
+    await writeFile(join(folder, "earlier.json"), "old");
+    await modferry(["record", ...NOWHERE, "--to", "earlier.json", "--", "true"], { cwd: folder });
+    expect(await readFile(join(folder, "earlier.json"), "utf8")).toBe("old");
   });
 });
 

@@ -92,4 +92,22 @@ describeWithGo("a recorded choice", () => {
     },
     TIMEOUT,
   );
+
+  test(
+    "what --tier upgrade brought belongs to wishes that are rehearsed with it, and not without",
+    async () => {
+      const goMod = `${GO_MOD["go.mod"]}\nrequire ${RETRACTS} v0.9.0\n`;
+      const main = `package main\n\nimport _ "${RETRACTS}"\n\nfunc main() {}\n`;
+      const dir = await world.project({ "go.mod": goMod, "main.go": main });
+      const mirror = await world.synced(["go.mod"], { cwd: dir, more: ["--tier", "upgrade"] });
+      const flags = ["go.mod", "--mirror", mirror];
+      const update = ["go", "get", "-u", "./..."];
+      expect((await world.rehearse(dir, flags, update)).stderr).toContain("held, but not for this request");
+      await writeFile(join(dir, "go.mod"), goMod);
+      const extents = ["--tier", "upgrade", "--graph", "pruned"];
+      expectSuccess(await world.rehearse(dir, [...flags, ...extents], update), "rehearse --tier upgrade");
+      expect(await goModOf(dir)).toContain(`${RETRACTS} v1.0.0`);
+    },
+    TIMEOUT,
+  );
 });

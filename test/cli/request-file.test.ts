@@ -124,3 +124,18 @@ describe("a request file as a wish", () => {
     expect(await refusal([join(folder, "folder.json")])).toMatch(/folder\.json: a folder; name a file/);
   });
 });
+
+test("a replacement by a folder that is not there is let be where the module is not required, as by go", async () => {
+  const path = join(folder, "idle", "go.mod");
+  await mkdir(join(folder, "idle"));
+  const idle = "module example.com/m\n\ngo 1.21\n\nreplace example.com/r => ../nowhere\n";
+  await writeFile(path, idle);
+  expect((await read([path])).files).toEqual({ [path]: idle });
+  const other = `${idle.replace("/r =>", "/r v1.0.0 =>")}\nrequire example.com/r v1.1.0\n`;
+  await writeFile(path, other);
+  expect((await read([path])).files).toEqual({ [path]: other });
+  await writeFile(path, `${idle}\nrequire example.com/r v1.1.0\n`);
+  expect(await refusal([path])).toMatch(
+    /replaces example\.com\/r by \.\.\/nowhere, but .*nowhere has no go\.mod/,
+  );
+});

@@ -1,9 +1,19 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, expect, test } from "vitest";
-import { modferry } from "../e2e/modferry-command.ts";
+import { ended, modferry, spawnModferry } from "../e2e/modferry-command.ts";
 import { describeWithGo } from "../go-command.ts";
 import { makeRepository } from "../gomod/git-world.ts";
 import { writeText } from "../gomod/module-files.ts";
@@ -30,6 +40,11 @@ function moduleFolder(path = "example.com/Team/m"): string {
 
 /** What the go command says of a version in a folder that is its GOPROXY, having checked it. */
 function goDownload(proxy: string, module: string): Record<string, string> {
+  return JSON.parse(goIn(proxy, newFolder(), ["mod", "download", "-json", module])) as Record<string, string>;
+}
+
+/** What the go command prints, run in a folder. */
+function goIn(proxy: string, cwd: string, args: readonly string[]): string {
   const home = newFolder();
   const env = {
     PATH: process.env.PATH ?? "",
@@ -42,9 +57,7 @@ function goDownload(proxy: string, module: string): Record<string, string> {
     GOTOOLCHAIN: "local",
     GOWORK: "off",
   };
-  return JSON.parse(
-    execFileSync("go", ["mod", "download", "-json", module], { cwd: home, env, encoding: "utf8" }),
-  ) as Record<string, string>;
+  return execFileSync("go", args, { cwd, env, encoding: "utf8", stdio: "pipe" });
 }
 
 describeWithGo("modferry zip", () => {
@@ -60,6 +73,7 @@ describeWithGo("modferry zip", () => {
       );
       expect(readdirSync(to)).toEqual(["example.com"]);
       expect(readdirSync(join(to, "example.com/!team/m/@v")).sort()).toEqual([
+        "list",
         "v1.2.3.info",
         "v1.2.3.mod",
         "v1.2.3.zip",
@@ -132,6 +146,34 @@ describeWithGo("modferry zip", () => {
   );
 
   test(
+    "go lists the versions that were made and chooses among them; pseudo-versions are not listed",
+    async () => {
+      const folder = moduleFolder();
+      const to = newFolder();
+      const made = ["v1.10.0", "v1.9.0", "v1.11.0-rc.1", "v1.9.1-0.20240101000000-0123456789ab", "v1.9.0"];
+      for (const version of made) {
+        const run = await modferry(["zip", folder, "--version", version, "--to", to]);
+        expect(run.code, run.stderr).toBe(0);
+      }
+      const file = join(to, "example.com/!team/m/@v/list");
+      expect(readFileSync(file, "utf8")).toBe("v1.9.0\nv1.10.0\nv1.11.0-rc.1\n");
+      await Promise.all(
+        ["v1.0.1", "v1.0.2", "v1.0.3"].map((version) =>
+          modferry(["zip", folder, "--version", version, "--to", to]),
+        ),
+      );
+      expect(goIn(to, newFolder(), ["list", "-m", "-versions", "example.com/Team/m"])).toBe(
+        "example.com/Team/m v1.0.1 v1.0.2 v1.0.3 v1.9.0 v1.10.0 v1.11.0-rc.1\n",
+      );
+      const user = newFolder();
+      writeText(user, "go.mod", "module example.com/user\n\ngo 1.21\n");
+      goIn(to, user, ["get", "example.com/Team/m@latest"]);
+      expect(readFileSync(join(user, "go.mod"), "utf8")).toContain("example.com/Team/m v1.10.0");
+    },
+    TIMEOUT,
+  );
+
+  test(
     "files that no zip may hold are named, each on a line; nothing is written",
     async () => {
       const folder = moduleFolder();
@@ -144,6 +186,50 @@ describeWithGo("modferry zip", () => {
       expect(run.stderr).toMatch(/con\.go: .*disallowed/);
       expect(existsSync(join(to, "example.com"))).toBe(false);
       expect(readdirSync(to)).toEqual([]);
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "a file's name makes no line and no colour of its own",
+    async () => {
+      const folder = moduleFolder();
+      for (const name of ["a\u001b[31mx\nforged: line", "a\u202eb?.go", "é'.go"])
+        writeText(folder, name, "x");
+      writeFileSync(Buffer.concat([Buffer.from(`${folder}/b`), Buffer.from([0xff])]), "x");
+      const run = await modferry(["zip", folder, "--version", "v1.0.0", "--to", newFolder()]);
+      expect([run.code, run.stdout]).toEqual([1, ""]);
+      const lines = run.stderr.split("\n");
+      expect(lines.filter((line) => /^(modferry: )?forged/.test(line))).toEqual([]);
+      for (const obeyed of ["\u001b", "\u202e"]) expect(run.stderr).not.toContain(obeyed);
+      expect(run.stderr).toContain(String.raw`"a\x1b[31mx\nforged: line": malformed file path`);
+      expect(run.stderr).toContain(String.raw`"a\u202eb?.go": malformed file path`);
+      expect(run.stderr).toContain(String.raw`"b\xff": malformed file path`);
+      // What can be shown is as x/mod has it.
+      expect(run.stderr).toContain("é'.go: malformed file path");
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "Ctrl-C while git is at work leaves no temporary folder",
+    async () => {
+      const repository = newFolder();
+      makeRepository(repository, [{ files: [["go.mod", "module example.com/r\n"]], tags: ["v1.0.0"] }]);
+      const [temporary, bin] = [newFolder(), newFolder()];
+      const git = execFileSync("sh", ["-c", "command -v git"], { encoding: "utf8" }).trim();
+      const started = join(bin, "started");
+      const script = `#!/bin/sh\ncase " $* " in *" archive "*) touch "${started}"; exec sleep 5;; esac\nexec "${git}" "$@"\n`;
+      writeFileSync(join(bin, "git"), script, { mode: 0o755 });
+      const args = ["zip", "--git", repository, "--rev", "v1.0.0", "--to", newFolder()];
+      const env = { PATH: `${bin}:${process.env.PATH}`, TMPDIR: temporary };
+      const child = spawnModferry(args, { env });
+      const run = ended(child, args);
+      while (!existsSync(started)) await sleep(20);
+      expect(readdirSync(temporary)).toHaveLength(1);
+      child.kill("SIGINT");
+      expect((await run).code).toBe(130);
+      expect(readdirSync(temporary)).toEqual([]);
     },
     TIMEOUT,
   );
@@ -175,6 +261,8 @@ describeWithGo("modferry zip", () => {
     async () => {
       const folder = moduleFolder();
       const bare = newFolder();
+      const repository = newFolder();
+      makeRepository(repository, [{ files: [["go.mod", "module example.com/r\n"]], tags: ["v1.0.0"] }]);
       const link = newFolder();
       symlinkSync(join(folder, "go.mod"), join(link, "go.mod"));
       const to = ["--to", newFolder()];
@@ -188,7 +276,30 @@ describeWithGo("modferry zip", () => {
         [[folder, "--rev", "main", ...v1, ...to], /^--rev: goes with --git only/],
         [[folder, folder, ...v1, ...to], /one FOLDER at a time/],
         [["--git", folder, ...to], /^--rev: not given/],
-        [["--git", bare, "--rev", "main", ...to], /^git rev-parse: not a git repository/],
+        [
+          ["--git", bare, "--rev", "main", ...to],
+          new RegExp(`^${bare}: git rev-parse: not a git repository`),
+        ],
+        [
+          ["--git", repository, "--rev", "v1.0.0", "--version", "v2.0.0", ...to],
+          /^--version v2\.0\.0: .*\bexample\.com\/r\b/,
+        ],
+        [["--git", repository, "--rev", "v1.0.0", "--subdir", "nosuch", ...to], /^--subdir nosuch: /],
+        [
+          [
+            "--git",
+            repository,
+            "--rev",
+            "main",
+            "--subdir",
+            "nosuch",
+            "--module",
+            "example.com/r/nosuch",
+            ...to,
+          ],
+          /^--subdir nosuch: /,
+        ],
+        [[folder, "--version", "v2.0.0", ...to], /^--version v2\.0\.0: /],
         [["--git", join(bare, "none"), "--rev", "main", ...to], /no such folder/],
         [
           ["--git", bare, "--rev", "main", "--subdir", "../x", ...to],

@@ -19,11 +19,14 @@ interface Resource {
 /** What comes with every function and is not its own calls: its log, and Lambda's polling of its queues. */
 const BY_LAMBDA = /^(logs:|sqs:(ReceiveMessage|DeleteMessage|GetQueueAttributes)$)/;
 
-/** By function's construct (`Plan`, `Work`, …): each action on each resource pattern that its role allows. */
-export function grantedRights(): Map<string, Needed[]> {
+/**
+ * By function's construct (`Plan`, `Work`, …): each action on each resource pattern that its role allows, in a mirror with
+ * the checksum database of this verifier key.
+ */
+export function grantedRights(key: string): Map<string, Needed[]> {
   const stacks = addMirror(
     new App(),
-    defineMirror({ name: "mirror", upstream: { url: "https://goproxy.example.com" } }),
+    defineMirror({ name: "mirror", upstream: { url: "https://goproxy.example.com", sumdb: [{ key }] } }),
   );
   const granted = new Map<string, Needed[]>();
   for (const stack of [stacks.pipeline, stacks.endpoint]) {

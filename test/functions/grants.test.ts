@@ -48,7 +48,7 @@ describeWithEmulator("each function's role, held against what the function calls
   let granted: Map<string, Needed[]>;
 
   beforeAll(async () => {
-    granted = grantedRights();
+    granted = grantedRights(keys.verifier);
     await runAll();
   }, TIMEOUT);
   afterAll(async () => {

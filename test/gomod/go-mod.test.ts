@@ -16,9 +16,13 @@ type Mode = "strict" | "lax" | "work";
 const parse = (mode: Mode, file: Uint8Array | string) =>
   outcome(() => (mode === "work" ? parseGoWork("go.mod", file) : parseGoMod("go.mod", file, mode)));
 
-/** Go's JSON cannot hold bytes that are no UTF-8. */
+/** Go's JSON cannot hold bytes that are no UTF-8; and its modfile.File does not tell what cmd/go finds by the bytes. */
 const wellFormed = (value: unknown): unknown =>
-  JSON.parse(JSON.stringify(value, (_, field) => (typeof field === "string" ? field.toWellFormed() : field)));
+  JSON.parse(
+    JSON.stringify(value, (name, field) =>
+      name === "isLegacy" ? undefined : typeof field === "string" ? field.toWellFormed() : field,
+    ),
+  );
 
 function compareWithGo(mode: Mode, files: readonly Buffer[]): Outcome<unknown>[] {
   const wanted = ask<Outcome<unknown>>(files.map((file) => [mode, "go.mod", file.toString("base64")]));

@@ -169,7 +169,8 @@ export function writeTree(root: string, files: readonly ListedFile[]): void {
       if (kind === "directory") mkdirSync(place);
     } catch (error) {
       const { code = "" } = error as { code?: string };
-      if (!["EEXIST", "ENOTDIR", "EISDIR", "ENAMETOOLONG"].includes(code)) throw error;
+      // ENOENT: below a link that leads nowhere; ELOOP: or to itself.
+      if (!["EEXIST", "ENOTDIR", "EISDIR", "ENAMETOOLONG", "ENOENT", "ELOOP"].includes(code)) throw error;
     }
   }
 }

@@ -6,6 +6,7 @@ import {
   moduleUniverse,
   proxyFiles,
   type Random,
+  random,
   type ShapeOf,
   type UniverseModule,
 } from "./module-universe.ts";
@@ -43,6 +44,8 @@ export interface ReleaseUniverse {
 export function releaseUniverse(pick: Random): ReleaseUniverse {
   const modules = moduleUniverse(pick, shapeOf);
   const files = new Map(proxyFiles(modules));
+  // Numbers of its own: what else a seed makes does not change with these.
+  const own = random(files.size);
   for (const [path, versions] of versionsByPath(modules)) {
     const base = `/${escaped(path)}/@v/`;
     files.set(
@@ -53,6 +56,7 @@ export function releaseUniverse(pick: Random): ReleaseUniverse {
         .join(""),
     );
     for (const text of versions) files.set(`${base}${text}.info`, info(text, pick));
+    for (const text of versions) files.set(`${base}${text}.mod`, almostMadeUp(path, text, files, own));
     const newest = versions.at(-1) ?? "";
     if (versions.every(isPseudo))
       files.set(`/${escaped(path)}/@latest`, files.get(`${base}${newest}.info`) ?? "");
@@ -76,6 +80,27 @@ function addRetractions(
   const [first = "", ...rest] = String(files.get(mod)).split("\n");
   const head = pick(3) === 0 ? `// Deprecated: use another.\n${first}` : first;
   files.set(mod, [head, ...rest, line[pick(line.length)], ""].join("\n"));
+}
+
+/** Go.mod files that say no more than what go makes up, and yet are somebody's own: go compares the bytes. */
+export function almostLegacy(path: string): readonly string[] {
+  return [
+    `module ${path}`,
+    `module ${path}\n\n`,
+    `module ${path}\r\n`,
+    `module ${path} // our own\n`,
+    `// Ours.\nmodule ${path}\n`,
+    `module "${path}"\n`,
+    `module (\n\t${path}\n)\n`,
+  ];
+}
+
+/** Some of what would be made up is somebody's own. */
+function almostMadeUp(path: string, text: string, files: ProxyFiles, pick: Random): string {
+  const mod = String(files.get(`/${escaped(path)}/@v/${text}.mod`));
+  if (mod !== `module ${path}\n` || text.endsWith("+incompatible") || pick(3) === 0) return mod;
+  const choice = almostLegacy(path);
+  return choice[pick(choice.length)] ?? mod;
 }
 
 function info(text: string, pick: Random): string {

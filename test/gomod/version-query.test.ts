@@ -7,6 +7,7 @@ import { describeWithGo } from "../go-command.ts";
 import { cleanUp, goProject } from "./go-project.ts";
 import { type Random, random } from "./module-universe.ts";
 import { startRecordingProxy } from "./recording-proxy.ts";
+import { almostLegacy } from "./release-universe.ts";
 
 const SEEDS = [1, 2, 3];
 const MODULES_PER_RUN = 60;
@@ -42,6 +43,8 @@ function listedModule(at: number, pick: Random): Listed {
     all.map((name) => {
       const made = `module ${path}\n`;
       if (name.endsWith("+incompatible") || pick(3) === 0) return [name, made];
+      const almost = almostLegacy(path);
+      if (pick(4) === 0) return [name, almost[pick(almost.length)] ?? made];
       const low = all[pick(all.length)];
       const retract = pick(3) === 0 ? `retract ${low}\n` : pick(4) === 0 ? `retract [${low}, v1.1.0]\n` : "";
       return [name, `${made}\ngo 1.16\n${retract}`];
@@ -62,7 +65,7 @@ function listedModule(at: number, pick: Random): Listed {
 /** The answer over a list, as the mirror finds it: retractions are those of the highest, whatever it is. */
 async function answered(module: Listed, query: VersionQuery, of = module.listed) {
   const goMod = (name: Version) => parseGoMod("go.mod", module.goMods.get(name) ?? "", "lax");
-  const hasGoMod = async (name: Version) => !isMadeUp(goMod(name));
+  const hasGoMod = async (name: Version) => !isMadeUp(module.path, goMod(name));
   const latest = async () => module.latest;
   const all = await answerQuery(of, latest, { kind: "latest" }, { isAllowed: () => true, hasGoMod });
   const bars = all.found === undefined ? undefined : goMod(all.found);

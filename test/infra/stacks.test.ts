@@ -6,6 +6,7 @@ import { SPOOL_BYTES } from "../../functions/spool-budget.ts";
 import { defineMirror } from "../../infra/configuration.ts";
 import { addMirror } from "../../infra/mirror-app.ts";
 import { sha256Of } from "../../mirror/body.ts";
+import { PUBLIC_DATABASE_KEY } from "../../sumdb/known-databases.ts";
 
 interface Resource {
   readonly Type: string;
@@ -244,9 +245,19 @@ describe("the stacks", () => {
     );
     const writes = statements.filter(({ Action }) => Action === "s3:PutObject");
     expect(writes).toHaveLength(1);
-    expect(JSON.stringify(writes[0]?.Resource)).toMatch(/\/sumdb\/\*\/tile\/\*"/);
+    const written = (resource: unknown) =>
+      [...JSON.stringify(resource).matchAll(/"\/(sumdb\/[^"]*)"/g)].map(([, key]) => key);
+    const [publicName = ""] = PUBLIC_DATABASE_KEY.split("+");
+    expect(written(writes[0]?.Resource)).toEqual([`sumdb/${publicName}/tile/8/*`]);
 
     const upstream = { url: "https://goproxy.example.com" };
+    // The public one covers what the other's patterns do not.
+    const sumdb = [{ key: KEY, modules: ["corp.example"] }];
+    const two = Template.fromStack(
+      addMirror(new App(), defineMirror({ name: "mirror", upstream: { ...upstream, sumdb } })).endpoint,
+    ).toJSON();
+    expect(written(two)).toEqual(["sumdb.example.test", publicName].map((name) => `sumdb/${name}/tile/8/*`));
+
     const island = defineMirror({ name: "mirror", upstream, endpoint: { fetchesTiles: false } });
     const template = Template.fromStack(addMirror(new App(), island).endpoint).toJSON();
     expect(actionsOf(template)).toEqual(new Set(reading));

@@ -4,6 +4,7 @@ import { MemoryTree } from "../../adapters/local/memory-tree.ts";
 import { sha256Of } from "../../mirror/body.ts";
 import { MirrorError } from "../../mirror/errors.ts";
 import { Rehearsal } from "../../mirror/rehearsal.ts";
+import { MOST_RECORDED } from "../../mirror/requests.ts";
 import type { TreeKey } from "../../mirror/tree-keys.ts";
 
 const PARTIAL = "sumdb/s.example/tile/8/0/000.p/7";
@@ -44,6 +45,21 @@ describe("a rehearsal", () => {
       { subject: "example.com/a/@v/v1.0.0.mod", state: "503" },
     ]);
   });
+
+  test("more files than are noted leave the run open, whatever they were", async () => {
+    const rehearsal = await rehearsalOver([]);
+    for (let at = 0; at < MOST_RECORDED; at++) await rehearsal.answer(`x/${at}`);
+    await rehearsal.answer("x/0");
+    expect((await rehearsal.result(NOTHING)).missing).toEqual([]);
+    await rehearsal.answer("x/y");
+    expect((await rehearsal.result(NOTHING)).missing).toEqual([
+      {
+        subject: "the command",
+        state: "not noted",
+        message: "too many files asked: none beyond the first 200000 is noted; rehearse it in parts",
+      },
+    ]);
+  }, 60_000);
 
   test("the last answer counts: what a client got in the end was there", async () => {
     const tree = new MemoryTree();

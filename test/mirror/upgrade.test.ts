@@ -110,6 +110,48 @@ describe("tier upgrade", () => {
     expect([a, b]).toEqual(["v1.0.0\nv1.1.0\nv1.2.0\n", ""]);
   });
 
+  test.each([
+    ["files are refused", withheld("example.com/b@v1.5.0")],
+    ["files are not there", new MirrorError("absent", "example.com/b@v1.5.0", "example.com/b@v1.5.0: 404")],
+  ])("a version of upgrades alone whose %s is not listed, and the request is DONE", async (_, wrong) => {
+    for (const file of ["zip", "info"]) {
+      const upstream = upstreamWithNewer();
+      upstream.wrong.set(`${file} example.com/b@v1.5.0`, wrong);
+      const mirror = new MadeMirror(upstream);
+      const request = await mirror.request({ tier: "upgrade", files: FILES });
+      expect(await missingOf(mirror.parts, request)).toEqual([]);
+      expect((await mirror.ledger.readRequest(request))?.state).toBe("DONE");
+      expect((await lists(mirror, "a", "b")).b).toBe("");
+    }
+  });
+
+  test("a zip that is refused is missed where the project needs it, and where it only fails for now", async () => {
+    const upstream = upstreamWithNewer();
+    upstream.wrong.set("zip example.com/b@v1.0.0", withheld("example.com/b@v1.0.0"));
+    upstream.wrong.set("zip example.com/b@v1.5.0", transient("example.com/b@v1.5.0"));
+    expect(await missing(new MadeMirror(upstream), { tier: "upgrade", files: FILES })).toEqual([
+      "example.com/b@v1.0.0 WITHHELD",
+      "example.com/b@v1.5.0 FAILED",
+    ]);
+  });
+
+  test("of a version whose .mod the project reads, and whose zip an upgrade, only the .mod is missed", async () => {
+    const goMod = GO_MOD.replace("a v1.0.0", "a v1.1.0");
+    for (const [file, missed] of [
+      ["mod", ["example.com/c@v1.0.0 WITHHELD"]],
+      ["zip", []],
+    ] as const) {
+      const upstream = upstreamWithNewer();
+      upstream.add("example.com/d@v1.0.0", { requires: ["example.com/c@v1.1.0"] });
+      upstream.add("example.com/a@v1.1.0", { requires: ["example.com/c@v1.0.0", "example.com/d@v1.0.0"] });
+      upstream.add("example.com/d@v1.1.0", { requires: ["example.com/c@v1.0.0"] });
+      upstream.wrong.set(`${file} example.com/c@v1.0.0`, withheld("example.com/c@v1.0.0"));
+      const mirror = new MadeMirror(upstream);
+      expect(await missing(mirror, { tier: "upgrade", files: { "go.mod": goMod } })).toEqual(missed);
+      expect((await lists(mirror, "d")).d, "an upgrade that lacks it").not.toContain("v1.1.0");
+    }
+  });
+
   test("a list that fails for now leaves the request to be asked again, and all else served", async () => {
     const upstream = upstreamWithNewer();
     upstream.wrong.set("list example.com/b", transient("example.com/b"));

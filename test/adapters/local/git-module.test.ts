@@ -430,6 +430,65 @@ describeWithOracle("a module of a git repository", () => {
     );
   }, 60_000);
 
+  test("a commit whose time no .info can tell is refused: go writes none either", async () => {
+    const repository = newFolder();
+    makeRepository(repository, [{ files: [["go.mod", goMod(ADDRESS)]] }]);
+    const git = (args: readonly string[], input = "") =>
+      execFileSync("git", args, { cwd: repository, env: gitEnvironment, input, encoding: "utf8" }).trim();
+    const commit = `${git(["cat-file", "commit", "main"])}\n`;
+    const dated = ["0", "253402300799", "253402300800", "300000000000", "9999999999999999"];
+    for (const [index, seconds] of dated.entries()) {
+      const made = commit.replaceAll(/> \d+ \+0230/g, `> ${seconds} +0000`);
+      git(["tag", `v1.0.${index}`, git(["hash-object", "-t", "commit", "-w", "--stdin"], made)]);
+    }
+    const queries = dated.map((_, index) => at("", `v1.0.${index}`));
+    const go = goDownload(
+      repository,
+      ADDRESS,
+      newFolder(),
+      queries.map(({ path, revision }) => `${path}@${revision}`),
+    );
+    const made = [];
+    for (const query of queries) made.push(await ours(repository, query));
+    for (const [index, query] of queries.slice(0, 2).entries())
+      expect(compare(made[index] as (typeof made)[number], go[index], query)).toBe("made");
+    for (const [index, refused] of made.slice(2).entries()) {
+      // time.Time has no JSON beyond the year 9999: go goes on without an .info, and a proxy has none to serve.
+      expect(existsSync(go[index + 2]?.Info ?? "")).toBe(false);
+      expect(refused).toMatchObject({
+        error: expect.stringMatching(/^[0-9a-f]{40}: the commit's time is outside years 1970 to 9999; /),
+      });
+    }
+    const wish = { repository, directory: undefined, path: undefined, version: version("v1.5.0") };
+    await expect(publish({ ...wish, revision: "v1.0.3" })).rejects.toThrow("outside years 1970 to 9999");
+  }, 60_000);
+
+  test.each([
+    ["files", "100644 blob"],
+    ["folders", "040000 tree"],
+  ])(
+    "a few objects that expand to a million %s are refused before they are taken out",
+    async (what, leaf) => {
+      const repository = newFolder();
+      makeRepository(repository, [{ files: [["go.mod", goMod("example.com/m")]] }]);
+      const git = (args: readonly string[], input = "") =>
+        execFileSync("git", args, { cwd: repository, env: gitEnvironment, input, encoding: "utf8" }).trim();
+      let hash = git(leaf.endsWith("blob") ? ["hash-object", "-w", "--stdin"] : ["mktree"]);
+      for (let level = 0; level < 6; level++) {
+        const mode = level === 0 ? leaf : "040000 tree";
+        const entries = Array.from({ length: 10 }, (_, entry) => `${mode} ${hash}\t${entry}\n`).join("");
+        hash = git(["mktree"], level < 5 ? entries : `${entries}${git(["ls-tree", "main"])}\n`);
+      }
+      const who = ["-c", "user.name=g", "-c", "user.email=g@example.com"];
+      git(["tag", "v1.0.0", git([...who, "commit-tree", "-m", "many", hash])]);
+      const wish = { repository, revision: "v1.0.0", path: undefined, version: undefined };
+      await expect(publish({ ...wish, directory: undefined })).rejects.toThrow(
+        `git ls-tree: the tree has more than 250000 ${what}; name a --subdir`,
+      );
+    },
+    30_000,
+  );
+
   test("nothing that a repository's configuration names is run, and none of it changes content", async () => {
     const repository = newFolder();
     const files: TreeFile[] = [

@@ -66,7 +66,7 @@ async function netrcOf(text: string): Promise<NodeJS.ProcessEnv> {
 
 /** The Authorization of our request for the sample's go.mod. */
 async function ourHeader(address: string, environment: NodeJS.ProcessEnv): Promise<string | undefined> {
-  const upstream = openUpstream(address, { tools: quickTools(), netrc: readNetrcFile(environment) });
+  const upstream = openUpstream(address, { tools: quickTools(), netrc: await readNetrcFile(environment) });
   await mirrorError(upstream.mod(sample));
   await upstream.close();
   return [...sent].find(([path]) => path.endsWith(".mod"))?.[1];
@@ -113,7 +113,7 @@ describe("credentials of the netrc", () => {
     );
     const upstream = openUpstream(`https://${host}`, {
       tools: quickTools(),
-      netrc: readNetrcFile(environment),
+      netrc: await readNetrcFile(environment),
     });
     answers.set(modPath, { status: 302, headers: { location: "/there" } });
     answers.set("/there", {
@@ -131,7 +131,7 @@ describe("credentials of the netrc", () => {
   });
 
   test("go to a checksum database at its own address too", async () => {
-    const netrc = readNetrcFile(await netrcOf(`machine ${host} login u password p`));
+    const netrc = await readNetrcFile(await netrcOf(`machine ${host} login u password p`));
     const database = openSumdb(`https://${host}/db`, "sum.example.com", { tools: quickTools(), netrc });
     await mirrorError(database.latest());
     expect(sent.get("/db/latest")).toBe(basic("u:p"));
@@ -141,7 +141,7 @@ describe("credentials of the netrc", () => {
   test("are not sent over plain http, on loopback neither: go does not", async () => {
     const plain = await startFaultServer(ok("module x\n"));
     const at = new URL(plain.url).host;
-    const netrc = readNetrcFile(await netrcOf(`machine ${at} login u password p`));
+    const netrc = await readNetrcFile(await netrcOf(`machine ${at} login u password p`));
     const upstream = openUpstream(plain.url, { netrc });
     await upstream.mod(sample);
     expect(plain.headers[0]?.authorization).toBeUndefined();
@@ -159,7 +159,7 @@ describe("credentials of the netrc", () => {
       });
       const upstream = openUpstream(`https://${host}`, {
         tools: quickTools(),
-        netrc: readNetrcFile(environment),
+        netrc: await readNetrcFile(environment),
       });
       const error = await mirrorError(upstream.mod(sample));
       expect(error.class).toBe("unauthorized");
@@ -169,21 +169,36 @@ describe("credentials of the netrc", () => {
   });
 });
 
+describeWithGo("the netrc file, with a go command", () => {
+  test("is none where `go env -w` has set GOAUTH=off; the variable goes before it", async () => {
+    const NETRC = join(folder, "netrc-w");
+    await writeFile(NETRC, "machine home login u password p");
+    const GOENV = join(folder, "goenv");
+    const environment = { PATH: process.env.PATH ?? "", HOME: folder, NETRC, GOENV };
+    expect((await readNetrcFile(environment)).lookup("home")).toBeDefined();
+    await promisify(execFile)("go", ["env", "-w", "GOAUTH=off"], { env: environment });
+    expect((await readNetrcFile(environment)).lookup("home")).toBeUndefined();
+    expect((await readNetrcFile({ ...environment, GOAUTH: "netrc" })).lookup("home")).toBeDefined();
+  });
+});
+
 describe("the netrc file", () => {
   test("is NETRC, else .netrc at home; one that is not there, or a folder, is an empty one", async () => {
     await writeFile(join(folder, ".netrc"), "machine home login u password p");
-    expect(readNetrcFile({ HOME: folder }).lookup("home")).toBeDefined();
-    expect(readNetrcFile({ HOME: folder, NETRC: "" }).lookup("home")).toBeDefined();
-    expect(readNetrcFile({ HOME: folder, GOAUTH: "off" }).lookup("home")).toBeUndefined();
-    expect(readNetrcFile({ HOME: folder, GOAUTH: "git /x; netrc" }).lookup("home")).toBeDefined();
+    expect((await readNetrcFile({ HOME: folder })).lookup("home")).toBeDefined();
+    expect((await readNetrcFile({ HOME: folder, NETRC: "" })).lookup("home")).toBeDefined();
+    expect((await readNetrcFile({ HOME: folder, GOAUTH: "off" })).lookup("home")).toBeUndefined();
+    expect((await readNetrcFile({ HOME: folder, GOAUTH: "git /x; netrc" })).lookup("home")).toBeDefined();
     for (const NETRC of [join(folder, "none"), folder, "/dev/null"]) {
-      expect(readNetrcFile({ HOME: folder, NETRC }).lookup("home")).toBeUndefined();
+      expect((await readNetrcFile({ HOME: folder, NETRC })).lookup("home")).toBeUndefined();
     }
   });
 
-  test("that has no end is misuse, and none of it is told", () => {
-    const read = () => readNetrcFile({ NETRC: "/dev/zero" });
-    expect(read).toThrow(MirrorError);
-    expect(read).toThrow(/^\/dev\/zero: larger than the 1048576 bytes that a netrc may have; name another/);
+  test("that has no end is misuse, and none of it is told", async () => {
+    const read = readNetrcFile({ NETRC: "/dev/zero" });
+    await expect(read).rejects.toThrow(MirrorError);
+    await expect(read).rejects.toThrow(
+      /^\/dev\/zero: larger than the 1048576 bytes that a netrc may have; name another/,
+    );
   });
 });
