@@ -1,7 +1,7 @@
 import { hostname, userInfo } from "node:os";
 import { readWishes } from "../adapters/local/read-wishes.ts";
 import { acceptRequest } from "../mirror/accept.ts";
-import { advanceHeads, stoppedDatabases } from "../mirror/advance-heads.ts";
+import { advanceHeads, reportStops, stoppedDatabases } from "../mirror/advance-heads.ts";
 import { completeTiles } from "../mirror/complete-tiles.ts";
 import { evidenceKey, liftStop, reviveStopped } from "../mirror/fork-stop.ts";
 import { handIn } from "../mirror/inbox.ts";
@@ -82,6 +82,7 @@ async function workOff({ parts, queue }: EmbeddedMirror): Promise<void> {
 
 /** A head that cannot be had now need not stop the run; what is stopped is said at the end. */
 async function advance({ parts, databases }: EmbeddedMirror, output: Output): Promise<void> {
+  await reportStops(parts, databases);
   for (const { error } of await advanceHeads(parts, databases))
     if (error.class !== "stopped") output.error(`modferry: checksum database: ${oneLine(error.message)}`);
 }

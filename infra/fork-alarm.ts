@@ -11,14 +11,14 @@ import type { MirrorFunction } from "./mirror-function.ts";
 /** The message of the line that functions/parts.ts logs. */
 const FORKED: Extract<MirrorEvent, { event: "forked" }>["event"] = "forked";
 /**
- * Each tick of plan says it again while a database is stopped; an hour holds several, so that the alarm does not go off
- * and on between them. It ends within an hour after the stop is lifted.
+ * Each tick of reconcile says it again while a database is stopped; an hour holds several of any sensible schedule, so
+ * that the alarm does not go off and on between them. It ends within an hour after the stop is lifted.
  */
 const WINDOW = Duration.hours(1);
 
 /** Goes off when a checksum database forked, and stays while it is stopped (docs/deploy.md has its runbook). */
 export class ForkAlarm extends Construct {
-  /** @param watched the functions that may find a fork, plan among them. */
+  /** @param watched the functions that may find a fork, reconcile among them. */
   constructor(
     scope: Construct,
     id: string,

@@ -41,8 +41,8 @@ export class PipelineStack extends Stack {
     const plan = this.#plan();
     this.#acceptRequest();
     const work = this.#work();
-    this.#reconcile();
-    new ForkAlarm(this, "ForkAlarm", props.configuration, [plan, work]);
+    const reconcile = this.#reconcile();
+    new ForkAlarm(this, "ForkAlarm", props.configuration, [plan, work, reconcile]);
   }
 
   /** Redelivery and the dead-letter queue serve crashes only: what fails is recorded and acknowledged. */
@@ -129,7 +129,7 @@ export class PipelineStack extends Stack {
     return work;
   }
 
-  #reconcile(): void {
+  #reconcile(): MirrorFunction {
     const reconcile = this.#function("Reconcile", {
       function: "reconcile",
       timeout: WORK_TIMEOUT,
@@ -145,6 +145,7 @@ export class PipelineStack extends Stack {
     grantDueIndex(reconcile);
     this.#grantSend(reconcile);
     this.#schedule(reconcile, this.#configuration.schedule.reconcile);
+    return reconcile;
   }
 
   #grantSend(to: MirrorFunction): void {

@@ -8,22 +8,15 @@ type Advancing = Pick<ChecksumDatabase, "name" | "advance">;
 /**
  * Moves the mirror to each database's newest head, side by side; one that cannot be had now, or has forked, holds up none
  * of the others: records are proven under the last head where they can be. Without a head so far nothing is asked: the
- * first record to be proven brings one, and perhaps no path here is covered. A database that is stopped already is
- * reported again (`forked`).
+ * first record to be proven brings one, and perhaps no path here is covered.
  * @returns what is wrong, by database.
  */
 export async function advanceHeads(
-  parts: Pick<MirrorParts, "ledger" | "report">,
+  { ledger }: Pick<MirrorParts, "ledger">,
   databases: readonly Advancing[],
 ): Promise<readonly { readonly database: string; readonly error: MirrorError }[]> {
-  const { ledger, report } = parts;
   const advance = async (database: Advancing): Promise<MirrorError | undefined> => {
     try {
-      const stop = await ledger.readStop(database.name);
-      if (stop !== undefined) {
-        const { evidence } = stop;
-        report({ event: "forked", database: database.name, evidence, reason: evidenceKey(stop) });
-      }
       if ((await ledger.readHead(database.name)) !== undefined) await database.advance();
       return undefined;
     } catch (thrown) {
@@ -35,6 +28,18 @@ export async function advanceHeads(
     const error = errors[at];
     return error === undefined ? [] : [{ database, error }];
   });
+}
+
+/** Reports each database that is stopped (`forked`), as long as it is: whoever watches may have missed the first time. */
+export async function reportStops(
+  { ledger, report }: Pick<MirrorParts, "ledger" | "report">,
+  databases: readonly Pick<ChecksumDatabase, "name">[],
+): Promise<void> {
+  for (const { name } of databases) {
+    const stop = await ledger.readStop(name);
+    if (stop === undefined) continue;
+    report({ event: "forked", database: name, evidence: stop.evidence, reason: evidenceKey(stop) });
+  }
 }
 
 /** The databases of which nothing more is published, a line each: what is wrong, and what to do. */

@@ -277,12 +277,12 @@ describe("the stacks", () => {
     }
   });
 
-  test("a fork that plan or work reports sets off an alarm, which the topic is told of", async () => {
+  test("a fork that plan, work or reconcile reports sets off an alarm, which the topic is told of", async () => {
     const filters = resources("pipeline", "AWS::Logs::MetricFilter").map(({ Properties = {} }) => Properties);
     const watched = filters.map(
-      ({ LogGroupName }) => /"(Plan|Work)Logs/.exec(JSON.stringify(LogGroupName))?.[1],
+      ({ LogGroupName }) => /"(Plan|Reconcile|Work)Logs/.exec(JSON.stringify(LogGroupName))?.[1],
     );
-    expect(watched.sort()).toEqual(["Plan", "Work"]);
+    expect(watched.sort()).toEqual(["Plan", "Reconcile", "Work"]);
     const [alarm, ...others] = resources("pipeline", "AWS::CloudWatch::Alarm");
     expect(others).toEqual([]);
     expect(alarm?.Properties).toMatchObject({

@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest";
 import { MemoryLedger } from "../../adapters/local/memory-ledger.ts";
-import { advanceHeads, stoppedDatabases } from "../../mirror/advance-heads.ts";
+import { advanceHeads, reportStops, stoppedDatabases } from "../../mirror/advance-heads.ts";
 import { sha256Of } from "../../mirror/body.ts";
 import { type ErrorClass, MirrorError } from "../../mirror/errors.ts";
 import type { MirrorEvent } from "../../mirror/events.ts";
@@ -24,7 +24,7 @@ test.each(["transient", "unauthorized", "absent", "withheld", "malformed", "stop
       { name: NAME, advance: vi.fn(() => Promise.reject(error)) },
       { name: OTHER, advance: vi.fn(async () => {}) },
     ];
-    const wrong = await advanceHeads({ ledger, report: () => {} }, databases);
+    const wrong = await advanceHeads({ ledger }, databases);
     expect(wrong).toEqual([{ database: NAME, error }]);
     for (const { advance } of databases) expect(advance).toHaveBeenCalledOnce();
   },
@@ -32,7 +32,7 @@ test.each(["transient", "unauthorized", "absent", "withheld", "malformed", "stop
 
 test("without a head so far nothing is asked", async () => {
   const advance = vi.fn(async () => {});
-  const parts = { ledger: new MemoryLedger(), report: () => {} };
+  const parts = { ledger: new MemoryLedger() };
   expect(await advanceHeads(parts, [{ name: NAME, advance }])).toEqual([]);
   expect(advance).not.toHaveBeenCalled();
 });
@@ -44,7 +44,7 @@ test("a database that is stopped is reported in each run, with its evidence and 
   const databases = [NAME, OTHER].map((name) => ({ name, advance: vi.fn(async () => {}) }));
   for (let run = 0; run < 2; run++) {
     const events: MirrorEvent[] = [];
-    await advanceHeads({ ledger, report: (event) => void events.push(event) }, databases);
+    await reportStops({ ledger, report: (event) => void events.push(event) }, databases);
     const forked = { event: "forked", database: NAME, evidence: stop.evidence };
     expect(events).toEqual([expect.objectContaining(forked)]);
   }
