@@ -72,7 +72,8 @@ async function offlineClients(parts: VerifyParts, seen: Seen): Promise<Clients> 
   for (const verifier of parts.verifiers) {
     const { name } = verifier;
     const stop = await parts.ledger.readStop(name);
-    if (stop !== undefined) seen.findings.push({ subject: name, message: describeStop(stop) });
+    if (stop !== undefined)
+      seen.findings.push({ subject: name, message: describeStop(stop).slice(`${name}: `.length) });
     const tree = {
       read: async (tile: Tile) => (await parts.tree.get(tileKey(name, tile), FULL_TILE_SIZE))?.bytes,
       lookup: async (version: ModuleVersion) =>

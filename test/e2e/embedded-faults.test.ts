@@ -48,7 +48,7 @@ const VICTIMS: readonly { module: string; path: string; fault: Fault; says: RegE
     module: "github.com/huandu/xstrings@v1.3.3",
     path: "/github.com/huandu/xstrings/@v/v1.3.3.mod",
     fault: { kind: "flip-byte" },
-    says: /CONFLICT +mismatch +.*go\.mod has h1:.*the checksum database/,
+    says: /CONFLICT +mismatch +.*go\.mod is h1:.* by upstream, but h1:.* by sumdb\.example\.test/,
   },
 ];
 
