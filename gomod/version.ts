@@ -115,6 +115,16 @@ export function moduleVersion(path: string, text: string): ModuleVersion {
   }
 }
 
+/** Whether a version can be this module's: its major version is the path's (module.CheckPathMajor). */
+export function isVersionOf(path: ModulePath, version: Version): boolean {
+  try {
+    moduleVersion(path, version);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** `path@version`, as go prints it. */
 export function formatModuleVersion(module: ModuleVersion): string {
   return `${module.path}@${module.version}`;

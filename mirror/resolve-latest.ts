@@ -2,9 +2,8 @@ import { parseInfo } from "../gomod/info.ts";
 import { parseVersionList } from "../gomod/list-file.ts";
 import type { ModulePath } from "../gomod/module-path.ts";
 import type { LoadGoMod } from "../gomod/requirements.ts";
-import { compareSemver } from "../gomod/semver.ts";
-import { type ModuleVersion, moduleVersion, type Version } from "../gomod/version.ts";
-import { isMadeUp } from "../gomod/version-query.ts";
+import { isVersionOf, type ModuleVersion, moduleVersion, type Version } from "../gomod/version.ts";
+import { isMadeUp, isRetracted } from "../gomod/version-query.ts";
 import { asMirrorError, MirrorError } from "./errors.ts";
 import { latestVersion } from "./latest.ts";
 import type { Upstream } from "./ports.ts";
@@ -25,8 +24,8 @@ export async function resolveLatest(
     const hasGoMod = async (version: Version) => !isMadeUp(path, await load({ path, version }));
     const highest = await latestVersion(listed, hasGoMod);
     if (highest === undefined) return moduleVersion(path, parseInfo(await upstream.latest(path)).version);
-    const { retract } = await load({ path, version: highest });
-    const kept = listed.filter((version) => !retract.some(({ low, high }) => isWithin(version, low, high)));
+    const goMod = await load({ path, version: highest });
+    const kept = listed.filter((version) => !isRetracted(version, goMod));
     const best = kept.length === listed.length ? highest : await latestVersion(kept, hasGoMod);
     if (best !== undefined) return { path, version: best };
     const message = `${subject}: ${highest} retracts every version; name the one that you want`;
@@ -42,7 +41,7 @@ export async function listedVersions(
   path: ModulePath,
 ): Promise<readonly Version[]> {
   const { versions } = parseVersionList(await upstream.list(path));
-  return versions.filter((version) => isOf(path, version));
+  return versions.filter((version) => isVersionOf(path, version));
 }
 
 /** A module without a list may still have an `@latest`. */
@@ -53,17 +52,4 @@ async function listedOrNone(upstream: Upstream, path: ModulePath): Promise<reado
     if (thrown instanceof MirrorError && thrown.class === "absent") return [];
     throw thrown;
   }
-}
-
-function isOf(path: ModulePath, version: Version): boolean {
-  try {
-    moduleVersion(path, version);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function isWithin(version: Version, low: string, high: string): boolean {
-  return compareSemver(version, low) >= 0 && compareSemver(version, high) <= 0;
 }

@@ -3,7 +3,7 @@ import { parseInfo } from "../gomod/info.ts";
 import { parseVersionList, type VersionList } from "../gomod/list-file.ts";
 import type { ModulePath } from "../gomod/module-path.ts";
 import { pseudoVersionTime } from "../gomod/pseudo-version.ts";
-import { moduleVersion, type Version } from "../gomod/version.ts";
+import { isVersionOf, moduleVersion, type Version } from "../gomod/version.ts";
 import type { VersionLists } from "../gomod/version-query.ts";
 import type { Unresolved } from "./closure-file.ts";
 import { TIME_TO_CLOSE } from "./deadline.ts";
@@ -39,7 +39,7 @@ export class UpstreamLists implements VersionLists {
   }
 
   async list(path: ModulePath): Promise<readonly Version[]> {
-    return (await this.#read(path))?.versions.filter((version) => isOf(path, version)) ?? [];
+    return (await this.#read(path))?.versions.filter((version) => isVersionOf(path, version)) ?? [];
   }
 
   latest(path: ModulePath): Promise<Version | undefined> {
@@ -99,7 +99,7 @@ function newestOf(path: ModulePath, { versions, pseudoVersions, times }: Version
   let newestTime = Number.NEGATIVE_INFINITY;
   for (const version of [...versions, ...pseudoVersions]) {
     const time = timeOf(version, times.get(version));
-    if (time === undefined || time <= newestTime || !isOf(path, version)) continue;
+    if (time === undefined || time <= newestTime || !isVersionOf(path, version)) continue;
     newest = version;
     newestTime = time;
   }
@@ -117,14 +117,5 @@ function pseudoTime(version: Version): number | undefined {
     return pseudoVersionTime(version).getTime();
   } catch {
     return undefined;
-  }
-}
-
-function isOf(path: ModulePath, version: Version): boolean {
-  try {
-    moduleVersion(path, version);
-    return true;
-  } catch {
-    return false;
   }
 }
