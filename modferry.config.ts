@@ -6,12 +6,13 @@ import { defineMirror } from "./infra/configuration.ts";
  */
 export default defineMirror({
   name: "modferry",
-  upstream: {
+  upstreams: [
     // The GOPROXY that the functions fetch from; it must also serve the checksum database under /sumdb/.
-    url: "https://goproxy.example.com",
-  },
-  // Modules whose new versions are mirrored on schedule. Anything else comes by request.
-  modules: [],
+    { name: "public", url: "https://goproxy.example.com" },
+  ],
+  // Modules whose new versions are mirrored on schedule, such as { modules: ["corp.example"], versions: "all" }.
+  // Anything else comes by request.
+  subscriptions: [],
   endpoint: {
     // The VPC endpoints (service execute-api) through which developers reach the mirror.
     vpcEndpointIds: [],

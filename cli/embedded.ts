@@ -2,6 +2,14 @@ import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { type EngineConfiguration, engineOf } from "../adapters/configuration/engine.ts";
+import {
+  type EngineSources,
+  engineFeeds,
+  enginePolicy,
+  engineSources,
+} from "../adapters/configuration/open-engine.ts";
 import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
 import { MemoryLedger } from "../adapters/local/memory-ledger.ts";
 import { MemoryQueue } from "../adapters/local/memory-queue.ts";
@@ -9,12 +17,17 @@ import { MemoryTree } from "../adapters/local/memory-tree.ts";
 import { MemoryVault } from "../adapters/local/memory-vault.ts";
 import { SpoolFolder } from "../adapters/local/spool-folder.ts";
 import { zipChecker } from "../adapters/local/zip-checker.ts";
+import { openUpstream } from "../adapters/upstream/open-upstream.ts";
+import type { SpoolChunks } from "../adapters/upstream/reply-body.ts";
+import { SeededUpstream } from "../adapters/upstream/seeded-upstream.ts";
 import { openSources } from "../adapters/upstream/sources.ts";
 import type { ChecksumDatabase } from "../mirror/checksum-database.ts";
 import type { Report } from "../mirror/events.ts";
 import type { MirrorParts } from "../mirror/parts.ts";
 import type { Ledger, Tree, Vault } from "../mirror/ports.ts";
+import type { FeedSettings } from "../mirror/tick.ts";
 import type { TileExtent } from "../sumdb/tile-extent.ts";
+import { loadConfiguration } from "./configuration.ts";
 import type { CliEnvironment } from "./environment.ts";
 import type { Options } from "./options.ts";
 import { chooseUpstream } from "./upstream-choice.ts";
@@ -24,6 +37,13 @@ export interface EmbeddedMirror {
   readonly parts: MirrorParts;
   readonly queue: MemoryQueue;
   readonly databases: readonly ChecksumDatabase[];
+  /** Names this process in leases. */
+  readonly owner: string;
+  /** Of a configuration: where new versions are learnt, and where the vulnerability database is. */
+  readonly feeds: FeedSettings | undefined;
+  readonly vulndb: string | undefined;
+  /** Files of a module cache go before upstream's. */
+  readonly seed: SeededUpstream | undefined;
   close(): Promise<void>;
 }
 
@@ -82,40 +102,76 @@ async function assemble(
 ): Promise<EmbeddedMirror> {
   try {
     const { tree, ledger, vault, spools } = stores;
+    const engine =
+      options.config === undefined ? undefined : engineOf(await loadConfiguration(options.config));
+    const owner = `${hostname()}:${process.pid}`;
+    const spool: SpoolChunks = (chunks, limit, subject) => spools.spool(chunks, limit, subject);
+    const chosen = await chooseSources(options, environment, engine, tiles);
     const sources = openSources({
-      url: await chooseUpstream(options, environment),
-      sumdbs: options.sumdbs,
+      ...chosen,
       netrc: await environment.netrc(),
-      noSumdb: options.noSumdb ?? (await environment.gonosumdb()),
-      spool: (chunks, limit, subject) => spools.spool(chunks, limit, subject),
+      probe: "at once",
+      spool,
       timing: { whole: LONGEST_REPLY },
       tree,
       vault,
       ledger,
       report,
-      owner: `${hostname()}:${process.pid}`,
-      tiles,
+      owner,
     });
     const queue = new MemoryQueue();
-    const { upstream, databasesFor, databases } = sources;
+    const { databasesFor, databases } = sources;
+    const seed =
+      options.seed === undefined
+        ? undefined
+        : new SeededUpstream(
+            sources.upstream,
+            openUpstream(pathToFileURL(options.seed).href, { spool }),
+            { databasesFor, zips: zipChecker },
+            ({ subject, error }) => report({ event: "seed-refused", subject, message: error.message }),
+          );
+    const policy = engine && enginePolicy(engine);
     const parts = {
       tree,
       vault,
       ledger,
       queue,
-      upstream,
+      upstream: seed ?? sources.upstream,
       zips: zipChecker,
       databasesFor,
       now: Date.now,
       report,
+      ...(policy && { policy }),
     };
+    const http = { egress: chosen.egress, timing: { whole: LONGEST_REPLY } };
+    const feeds = engine && engineFeeds(engine, http);
+    const vulndb = options.vulndb ?? engine?.vulndb?.url;
     const close = async () => {
       await sources.close();
       await stores.close();
     };
-    return { parts, queue, databases, close };
+    return { parts, queue, databases, owner, feeds, vulndb, seed, close };
   } catch (error) {
     await stores.close();
     throw error;
   }
+}
+
+/** Where the files come from: as the configuration says, or the flags, or the user's own go. */
+async function chooseSources(
+  options: Options,
+  environment: CliEnvironment,
+  engine: EngineConfiguration | undefined,
+  tiles: TileExtent,
+): Promise<EngineSources> {
+  if (engine === undefined)
+    return {
+      url: await chooseUpstream(options, environment),
+      sumdbs: options.sumdbs,
+      noSumdb: options.noSumdb ?? (await environment.gonosumdb()),
+      egress: environment.egress(),
+      tiles,
+    };
+  const { egress, ...sources } = engineSources(engine, { variables: environment.variables });
+  return { ...sources, egress: engine.egress.proxy === undefined ? environment.egress() : egress };
 }

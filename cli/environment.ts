@@ -1,3 +1,5 @@
+import { type Egress, environmentEgress } from "../adapters/egress/egress.ts";
+import { trustAsGo } from "../adapters/egress/root-certificates.ts";
 import { goEnv } from "../adapters/local/go-env.ts";
 import { readNetrcFile } from "../adapters/local/netrc-file.ts";
 import type { Netrc } from "../gomod/netrc.ts";
@@ -12,6 +14,11 @@ export interface CliEnvironment {
   gonosumdb(): Promise<string>;
   /** The logins of the user's netrc: secrets. Read when they are asked for. */
   netrc(): Promise<Netrc>;
+  /**
+   * The way out: HTTPS_PROXY, HTTP_PROXY and NO_PROXY as go reads them. From then on this process trusts the certificates
+   * that go trusts (SSL_CERT_FILE, SSL_CERT_DIR), and NODE_EXTRA_CA_CERTS. @throws MirrorError misuse naming the variable.
+   */
+  egress(): Egress;
   /** All variables, for a command that is run as the user would run it. */
   readonly variables: NodeJS.ProcessEnv;
 }
@@ -20,6 +27,10 @@ export function readEnvironment(env: NodeJS.ProcessEnv): CliEnvironment {
   return {
     mirror: env.MODFERRY_MIRROR === "" ? undefined : env.MODFERRY_MIRROR,
     netrc: () => readNetrcFile(env),
+    egress: () => {
+      trustAsGo(env);
+      return environmentEgress(env);
+    },
     variables: env,
     gonosumdb: async () => {
       try {

@@ -1,5 +1,5 @@
 import { type FileHandle, open } from "node:fs/promises";
-import { fileError } from "../adapters/local/file-error.ts";
+import { whyUnread } from "../adapters/local/file-error.ts";
 import { h1OfGoMod } from "../gomod/dirhash.ts";
 import { FormatError } from "../gomod/format-error.ts";
 import { hashZip, MAX_GO_MOD_BYTES } from "../gomod/zip-check.ts";
@@ -24,13 +24,18 @@ export async function hashFiles(
     try {
       output.print(`${await hashFile(file)}  ${shownName(file)}`);
     } catch (thrown) {
-      const error = thrown instanceof FormatError ? asMirrorError(thrown, file) : fileError(thrown, file);
+      const error = unhashed(thrown, file);
       // A file that is not there, a folder: nothing was hashed because of how it was called.
       status = Math.max(status, error.class === "malformed" ? 1 : 2);
       output.error(`modferry: ${oneLine(error.message)}`);
     }
   }
   return status;
+}
+
+function unhashed(thrown: unknown, file: string): MirrorError {
+  if (thrown instanceof FormatError || thrown instanceof MirrorError) return asMirrorError(thrown, file);
+  return misuse(file, `${file}: ${whyUnread(thrown)}`, thrown);
 }
 
 async function hashFile(file: string): Promise<string> {

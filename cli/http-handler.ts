@@ -1,15 +1,34 @@
+import { AsyncResource } from "node:async_hooks";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
 import { asMirrorError } from "../mirror/errors.ts";
+import type { LogEntry } from "../mirror/log-line.ts";
+import { boundedBody, REQUESTS_PATH, type RequestDesk } from "../mirror/request-desk.ts";
 import { type Answer, answer, type ServeParts } from "../mirror/serve.ts";
+import { newTraceId, traceOfRequest, withTrace } from "../mirror/trace.ts";
+import { parseTreeKey } from "../mirror/tree-keys.ts";
 import { byteRange } from "./byte-range.ts";
 import { IDENTITY_HEADER } from "./mirror-identity.ts";
 
 /** Everything is sent by this process. */
 const INLINE = Number.POSITIVE_INFINITY;
 
-/** @param identity says which mirror this is, so that it is never its own upstream (mirror-identity.ts). */
-type HandlerParts = ServeParts & { readonly identity: string };
+type HandlerParts = ServeParts & {
+  /** Says which mirror this is, so that it is never its own upstream (mirror-identity.ts). */
+  readonly identity: string;
+  /** Where requests are handed in; where it is absent, nowhere. */
+  readonly desk?: RequestDesk;
+  /** Told of each request when its answer has ended, for log and counters. */
+  readonly answered?: (http: AnsweredRequest) => void;
+  /** Told why a request could not be answered. */
+  readonly failed?: (thrown: unknown) => void;
+};
+
+/** An answer as log and counters have it; `kind` is that of the file, `own` below `/-/`, or `other`. */
+export type AnsweredRequest = Required<Omit<NonNullable<LogEntry["http"]>, "client">> & {
+  readonly kind: string;
+  readonly client?: string;
+};
 
 /** Answers one HTTP request of a client from the mirror. Attacker-controlled; never throws. */
 export async function handleRequest(
@@ -18,7 +37,74 @@ export async function handleRequest(
   response: ServerResponse,
 ): Promise<void> {
   response.setHeader(IDENTITY_HEADER, parts.identity);
-  await respond((path) => answer(parts, path, INLINE), request, response);
+  const given = traceOfRequest((name) => [request.headers[name]].flat()[0]);
+  await withTrace(given ?? newTraceId(), async () => {
+    if (parts.answered !== undefined) tellWhenAnswered(parts.answered, request, response);
+    const answerTo = async (path: string) => {
+      try {
+        return await answer(parts, path, INLINE);
+      } catch (thrown) {
+        parts.failed?.(thrown);
+        throw thrown;
+      }
+    };
+    const path = decodePath(request.url ?? "/");
+    const isForDesk = path?.startsWith(`${REQUESTS_PATH}/`) === true;
+    if (parts.desk !== undefined && path !== undefined && isForDesk)
+      await respondFromDesk(parts.desk, path, request, response);
+    else await respond(answerTo, request, response);
+  });
+}
+
+/** As `respond`, for requests of a mirror. */
+async function respondFromDesk(
+  desk: RequestDesk,
+  path: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  try {
+    const { status, type, text, location } = await desk.answer({
+      method: request.method ?? "",
+      path,
+      authorization: request.headers.authorization,
+      body: () => boundedBody(request),
+    });
+    if (location !== undefined) response.setHeader("Location", location);
+    if (status === 401) response.setHeader("WWW-Authenticate", "Bearer");
+    // What was not read of a body is not waited for.
+    if (!request.complete) response.setHeader("Connection", "close");
+    sendText(request, response, status, text, type);
+  } catch (thrown) {
+    const error = asMirrorError(thrown, "mirror");
+    response.setHeader("Retry-After", "5");
+    sendText(request, response, 503, `${error.message.replace(/[\p{Cc}\s]+/gu, " ")}\n`);
+  }
+}
+
+/** Also of one whose client went away; `bytes` is what was to be sent of a body. */
+function tellWhenAnswered(
+  answered: NonNullable<HandlerParts["answered"]>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const started = performance.now();
+  // The event comes under no trace of ours.
+  const tell = AsyncResource.bind(answered);
+  const client = request.socket.remoteAddress;
+  response.once("close", () => {
+    const hasBody = request.method !== "HEAD" && response.statusCode !== 304;
+    tell({
+      kind: kindOf(decodePath(request.url ?? "")),
+      method: request.method ?? "",
+      // What stands behind the path is no part of any question that we answer, and may be a secret.
+      path: (request.url ?? "").split(/[?#]/, 1)[0] ?? "",
+      status: response.statusCode,
+      bytes: hasBody ? Number(response.getHeader("Content-Length") ?? 0) : 0,
+      duration: performance.now() - started,
+      ...(client === undefined ? {} : { client }),
+    });
+  });
 }
 
 /**
@@ -51,6 +137,11 @@ export async function respond(
   }
 }
 
+function kindOf(path: string | undefined): string {
+  if (path === undefined) return "other";
+  return parseTreeKey(path)?.kind ?? (path.startsWith("-/") ? "own" : "other");
+}
+
 /** The path of an origin-form target, decoded once; undefined when it is malformed. */
 function decodePath(target: string): string | undefined {
   const end = target.search(/[?#]/);
@@ -63,10 +154,16 @@ function decodePath(target: string): string | undefined {
   }
 }
 
-function sendText(request: IncomingMessage, response: ServerResponse, status: number, text: string): void {
+function sendText(
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  text: string,
+  type = "text/plain; charset=utf-8",
+): void {
   const bytes = Buffer.from(text);
   response.writeHead(status, {
-    "Content-Type": "text/plain; charset=utf-8",
+    "Content-Type": type,
     "Content-Length": bytes.length,
     "Cache-Control": "no-store",
   });
@@ -80,7 +177,7 @@ async function send(request: IncomingMessage, response: ServerResponse, reply: A
   }
   if (reply.kind === "text") {
     if (reply.retryAfter !== undefined) response.setHeader("Retry-After", String(reply.retryAfter));
-    sendText(request, response, reply.status, reply.text);
+    sendText(request, response, reply.status, reply.text, reply.type);
     return;
   }
   try {

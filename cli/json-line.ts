@@ -1,21 +1,8 @@
-/**
- * What JSON lets stand in a string and a terminal or an editor obeys: DEL and the C1 controls (U+009B opens an escape
- * sequence as ESC does), and format characters, those that turn the direction of text among them.
- */
-const OBEYED = /[\u007f-\u009f\p{Cf}\u2028\u2029]/gu;
+import { escapeObeyed } from "../mirror/json-line.ts";
 
-/** One object as one line of NDJSON, in which nothing but printable characters and spaces stands as itself. */
-export function jsonLine(value: object): string {
-  return JSON.stringify(value).replace(OBEYED, escaped);
-}
+export { jsonLine } from "../mirror/json-line.ts";
 
 /** A file's name as it is, or as a JSON string where it would not stay one line of plain text. */
 export function shownName(name: string): string {
-  return /[\p{Cc}\p{Cf}\u2028\u2029]/u.test(name) ? JSON.stringify(name).replace(OBEYED, escaped) : name;
-}
-
-/** By UTF-16 units, as JSON has it. */
-function escaped(character: string): string {
-  const units = Array.from({ length: character.length }, (_, at) => character.charCodeAt(at));
-  return units.map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`).join("");
+  return /[\p{Cc}\p{Cf}\u2028\u2029]/u.test(name) ? escapeObeyed(JSON.stringify(name)) : name;
 }

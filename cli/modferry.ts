@@ -1,23 +1,34 @@
 #!/usr/bin/env node
 import { asMirrorError, type MirrorError, misuse } from "../mirror/errors.ts";
+import { newTraceId, withTrace } from "../mirror/trace.ts";
+import { block, unblock } from "./block.ts";
 import { closure } from "./closure.ts";
 import { type CliEnvironment, readEnvironment } from "./environment.ts";
+import { explain } from "./explain.ts";
+import { type Flag, splitCommand } from "./flags.ts";
 import { hashFiles } from "./hash.ts";
-import { type Options, parseOptions, splitCommand, USAGE } from "./options.ts";
+import { type Options, parseOptions } from "./options.ts";
 import { type Output, oneLine, processOutput } from "./output.ts";
+import { pause, resume } from "./pause.ts";
+import { pull } from "./pull.ts";
 import { record } from "./record.ts";
 import { rehearse } from "./rehearse.ts";
+import { request } from "./request.ts";
+import { retry } from "./retry.ts";
 import { serve } from "./serve.ts";
+import { status } from "./status.ts";
 import { sync } from "./sync.ts";
+import { USAGE } from "./usage.ts";
 import { verify } from "./verify.ts";
+import { VERSION } from "./version.ts";
+import { watch } from "./watch.ts";
 import { zip } from "./zip.ts";
 
 type Verb = (options: Options, environment: CliEnvironment, output: Output) => Promise<number>;
-type Flags = Parameters<typeof parseOptions>[1];
 
 interface VerbLine {
   readonly run: Verb;
-  readonly flags: Flags;
+  readonly flags: readonly Flag[];
   /** Whether it takes arguments beside its flags. */
   readonly takes: "arguments" | "flags only";
   /** Whether a command follows after `--`. */
@@ -39,17 +50,44 @@ const VERBS: Readonly<Record<string, VerbLine>> = {
       "tiles",
       "refill-tiles",
       "clear-fork",
+      "config",
+      "once",
+      "every",
+      "from-modcache",
+      "vulndb",
+      "name",
       "json",
+      "log",
+      "metrics",
     ],
     takes: "arguments",
   },
   serve: {
     run: serve,
-    flags: ["mirror", "listen", "upstream", "sumdb"],
+    flags: ["mirror", "listen", "upstream", "sumdb", "log"],
     takes: "flags only",
     handlesSignals: true,
   },
   verify: { run: verify, flags: ["mirror", "sumdb", "json"], takes: "flags only" },
+  status: { run: status, flags: ["mirror", "state", "limit", "json"], takes: "flags only" },
+  retry: { run: retry, flags: ["mirror", "sumdb", "no-sumdb", "json"], takes: "arguments" },
+  pause: { run: pause, flags: ["mirror", "until", "reason", "json"], takes: "flags only" },
+  resume: { run: resume, flags: ["mirror", "json"], takes: "flags only" },
+  request: {
+    run: request,
+    flags: ["mirror", "name", "wait", "timeout", "tier", "graph", "json"],
+    takes: "arguments",
+  },
+  watch: {
+    run: watch,
+    flags: ["mirror", "upstream", "sumdb", "no-sumdb", "tier", "graph", "tiles", "config", "timeout", "json"],
+    takes: "arguments",
+    handlesSignals: true,
+  },
+  pull: { run: pull, flags: ["mirror", "to", "delete", "checksum", "json"], takes: "flags only" },
+  block: { run: block, flags: ["mirror", "reason", "by", "json"], takes: "arguments" },
+  unblock: { run: unblock, flags: ["mirror", "by", "json"], takes: "arguments" },
+  explain: { run: explain, flags: ["mirror", "json"], takes: "arguments" },
   hash: { run: hashFiles, flags: [], takes: "arguments" },
   zip: {
     run: zip,
@@ -86,6 +124,10 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv, output: Out
     output.print(USAGE);
     return 0;
   }
+  if (["version", "--version"].includes(name)) {
+    output.print(`modferry ${VERSION}`);
+    return 0;
+  }
   const verb = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
   if (verb === undefined) {
     output.error(
@@ -104,7 +146,7 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv, output: Out
     if (verb.takes === "flags only" && surplus !== undefined)
       throw misuse(surplus, `${surplus}: \`modferry ${name}\` takes flags only (modferry help)`);
     if (verb.handlesSignals === undefined) exitOnSignals(output);
-    return await verb.run(options, environment, output);
+    return await withTrace(newTraceId(), () => verb.run(options, environment, output));
   } catch (thrown) {
     const errors = causesOf(thrown, name);
     const lines = new Set(errors.flatMap((error) => error.message.split("\n")));

@@ -1,54 +1,15 @@
-import { parseArgs } from "node:util";
 import { parseSumdbs, type SumdbOption } from "../adapters/upstream/sumdb-option.ts";
 import { redactUrl } from "../adapters/upstream/upstream-url.ts";
 import { arePathPatterns } from "../gomod/path-pattern.ts";
 import { misuse } from "../mirror/errors.ts";
-import { POLL_FEED, requestName } from "../mirror/orders.ts";
+import { isFeedName, requestName } from "../mirror/orders.ts";
 import { type GraphExtent, graphExtent, type Tier, tier } from "../mirror/requests.ts";
+import { MOST_VERSIONS_NAMED, OPEN_STATES, type OpenState } from "../mirror/status.ts";
 import { TILE_EXTENTS, type TileExtent } from "../sumdb/tile-extent.ts";
+import { type Flag, readFlags } from "./flags.ts";
 
-export const USAGE = `usage: modferry VERB …
-
-  modferry sync WISH… [--mirror ADDR] [--upstream URL] [--sumdb "VKEY [URL] [PATTERN,…]"]… [--no-sumdb PATTERN]
-                      [--tier build|tidy|upgrade] [--graph pruned|full] [--tiles needed|upper|full] [--refill-tiles]
-                      [--clear-fork NAME] [--json]
-      mirrors what the wishes need; WISH: go.mod, go.sum, go.work, module@version, module@latest, a request file
-      (FILE.json, as record writes), or - (stdin: the output of go list -m -json all)
-  modferry serve [--mirror ADDR] [--listen 127.0.0.1:3000] [--upstream URL [--sumdb "VKEY [URL]"]…]
-      serves the mirror as a GOPROXY; with an upstream, tiles of the checksum database that it lacks are got from there
-  modferry verify [--mirror ADDR] [--sumdb "VKEY"]… [--json]
-      reads back and proves every file; exit 1 and a list where anything is off
-  modferry record [--to FILE.json] [--mirror ADDR] [--name NAME] [--upstream URL] [--sumdb …] [--no-sumdb PATTERN]
-                  [--tier build|tidy|upgrade] [--graph pruned|full] [--tiles needed|upper|full] [--json] -- COMMAND…
-      runs a command (go test ./...) with GOPROXY set to a recording proxy and empty caches; what it asked becomes a
-      request file, or is synced into the mirror at once; a command that fails changes neither FILE.json nor the mirror
-  modferry rehearse REQUEST… [--mirror ADDR] [--tier build|tidy|upgrade] [--graph pruned|full] [--json] -- COMMAND…
-      runs a command against the mirror alone in empty caches, and names every file that was missing;
-      REQUEST: wishes as for sync, with the --tier and --graph they were synced with, or the NAME or NAME/TIME of a
-      request that the mirror has (sync, recording), which has its own
-  modferry hash FILE…
-      prints the h1: hash of each zip or go.mod
-  modferry zip FOLDER --version V [--module PATH] --to DIR [--json]
-  modferry zip --git REPO --rev REV [--subdir DIR] [--module PATH] [--version V] --to DIR [--json]
-      makes the module zip of a folder, or of a tag, branch or commit, as go would, writes it with .info and .mod into
-      DIR, laid out as a GOPROXY, and prints its lines of go.sum
-  modferry closure WISH… [--upstream URL] [--sumdb …] [--no-sumdb PATTERN] [--tier build|tidy|upgrade]
-                         [--graph pruned|full] [--json]
-      the files that would be mirrored
-
-A checksum database (--sumdb, each once; default: the public one) covers the modules that its PATTERNs name, as
-GONOSUMDB has them, or without any all that no other one names; the public one covers what is left. Of those that cover a
-module the first must have it. --no-sumdb (default: \`go env GONOSUMDB\`) names modules that none covers.
-One that shows two histories is stopped; NAME of it goes on with --clear-fork, which may stand without a WISH.
-
---tiles says how many of a database's tiles are held (default: upper). needed: for clients that know no other source.
-upper: besides, all above the lowest level. full: all, 2 GB of the public database, so that a client verifies without
-any network whatever it has seen elsewhere. --refill-tiles gets again what is missing of them.
-
-ADDR is a folder (default: MODFERRY_MIRROR, else ./modferry-mirror). The upstream defaults to the first http(s) URL of
-\`go env GOPROXY\`. Exit status: 0, 1 (ended; something is missing or wrong), 2 (misuse);
-130 or 143 when SIGINT or SIGTERM ended it. record ends with its command's own status, 128 and its number for a signal,
-and as sync where that is 0. rehearse ends with 0 when its command did and nothing was missing, else with 1.`;
+const LOG_FORMATS = ["text", "json"] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
 
 /** All flags of all verbs, checked. */
 export interface Options {
@@ -71,36 +32,36 @@ export interface Options {
   /** Whether --mirror was given, and not only the environment's or the default. */
   readonly mirrorNamed: boolean;
   readonly to: string | undefined;
+  /** Of `request`: an endpoint instead of a folder, and how long to wait for it to be served, in ms. */
+  readonly endpoint: URL | undefined;
+  readonly wait: { readonly wait: boolean; readonly timeout: number };
+  /** Of `sync`: a configuration's file, and how often its feeds are read, in ms; once where it is undefined. */
+  readonly config: string | undefined;
+  readonly every: number | undefined;
+  /** Whether the arguments name a module cache, and the folder of it that is laid out as a GOPROXY, once it is known. */
+  readonly fromModcache: boolean;
+  readonly seed?: string;
+  /** Of `pull`. */
+  readonly pull: { readonly delete: boolean; readonly checksum: boolean };
   /** The name of the request to be made. */
   readonly name: string;
   /** What stands after `--`. */
   readonly command: readonly string[];
+  /** Whose versions `status` names, and how many of each state; undefined where nothing was said. */
+  readonly named: { readonly states: readonly OpenState[] | undefined; readonly limit: number | undefined };
+  /** Of `pause`, as they were given. */
+  readonly pause: { readonly until: string | undefined; readonly reason: string | undefined };
+  /** The vulnerability database that is mirrored besides. */
+  readonly vulndb: string | undefined;
+  /** Who decides, for the audit; undefined: who runs the command. */
+  readonly by: string | undefined;
+  /** How stderr is written: for people, or as a log of JSON lines. */
+  readonly log: LogFormat;
+  /** A file that `sync` leaves its metrics in. */
+  readonly metrics: string | undefined;
   /** What `zip` makes a zip of, as it was given. */
   readonly source: Readonly<Record<"git" | "rev" | "subdir" | "module" | "version", string | undefined>>;
 }
-
-const FLAGS = {
-  mirror: { type: "string" },
-  upstream: { type: "string" },
-  sumdb: { type: "string", multiple: true },
-  "clear-fork": { type: "string" },
-  "no-sumdb": { type: "string", multiple: true },
-  tier: { type: "string" },
-  graph: { type: "string" },
-  tiles: { type: "string" },
-  "refill-tiles": { type: "boolean" },
-  json: { type: "boolean" },
-  listen: { type: "string" },
-  to: { type: "string" },
-  name: { type: "string" },
-  git: { type: "string" },
-  rev: { type: "string" },
-  subdir: { type: "string" },
-  module: { type: "string" },
-  version: { type: "string" },
-} as const;
-
-type Flag = keyof typeof FLAGS;
 
 /**
  * @param args what stands before a command, for a verb that runs one.
@@ -114,12 +75,15 @@ export function parseOptions(
   command: readonly string[] = [],
 ): Options {
   const { values, positionals } = readFlags(verb, allowed, args);
+  const fromEnvironment = values.mirror === undefined && environment.mirror !== undefined;
+  const address = values.mirror ?? environment.mirror ?? DEFAULT_MIRROR;
+  const from = fromEnvironment ? "MODFERRY_MIRROR" : "--mirror";
+  const endpoint = verb === "request" || verb === "watch" ? endpointUrl(address, from) : undefined;
   return {
     arguments: positionals,
-    mirror:
-      values.mirror === undefined && environment.mirror !== undefined
-        ? mirrorFolder(environment.mirror, "MODFERRY_MIRROR")
-        : mirrorFolder(values.mirror ?? "modferry-mirror", "--mirror"),
+    mirror: endpoint === undefined ? mirrorFolder(address, from) : DEFAULT_MIRROR,
+    endpoint,
+    wait: { wait: values.wait ?? false, timeout: parseTimeout(values.timeout ?? "15m") },
     upstream: values.upstream,
     sumdbs: parseSumdbs(values.sumdb ?? []),
     sumdbNamed: values.sumdb !== undefined,
@@ -133,9 +97,26 @@ export function parseOptions(
     listen: parseListen(values.listen ?? "127.0.0.1:3000"),
     mirrorNamed: values.mirror !== undefined,
     to:
-      values.to === undefined ? undefined : verb === "zip" ? outputFolder(values.to) : outputFile(values.to),
-    name: parseName(values.name ?? RECORDING_NAME),
+      values.to === undefined
+        ? undefined
+        : verb === "zip" || verb === "pull"
+          ? outputFolder(values.to)
+          : outputFile(values.to),
+    config: values.config,
+    every: parseEvery(values.every, values.once ?? false, values.config),
+    fromModcache: values["from-modcache"] ?? false,
+    pull: { delete: values.delete ?? false, checksum: values.checksum ?? false },
+    name: parseName(values.name ?? (verb === "record" ? RECORDING_NAME : SYNC_NAME)),
     command,
+    named: {
+      states: values.state?.map((state) => oneOf("--state", { options: OPEN_STATES }, state.toUpperCase())),
+      limit: parseLimit(values.limit),
+    },
+    pause: { until: values.until, reason: values.reason },
+    by: parseBy(values.by),
+    vulndb: values.vulndb,
+    log: oneOf("--log", { options: LOG_FORMATS }, values.log ?? "text"),
+    metrics: values.metrics === undefined ? undefined : metricsFile(values.metrics),
     source: sourceFlags(values.git, values.rev, values.subdir, values.module, values.version),
   };
 }
@@ -155,22 +136,23 @@ function sourceFlags(
   return source;
 }
 
+const DEFAULT_MIRROR = "modferry-mirror";
+
 /** The name of requests that `modferry record` makes. */
 const RECORDING_NAME = "recording";
-
-/** Flags and arguments of our own end at the first `--`; what follows is a command, with flags of its own. */
-export function splitCommand(args: readonly string[]): {
-  own: readonly string[];
-  command: readonly string[];
-} {
-  const at = args.indexOf("--");
-  return at < 0 ? { own: args, command: [] } : { own: args.slice(0, at), command: args.slice(at + 1) };
-}
+/** And `modferry sync`. */
+const SYNC_NAME = "sync";
 
 function outputFolder(path: string): string {
   if (path === "" || path.includes("\0") || /^[a-z][a-z0-9+.-]*:/i.test(path))
     throw misuse("--to", `--to ${path}: give a folder's path`);
   return path;
+}
+
+/** Prometheus's node exporter reads the files of a folder that end so (its textfile collector). */
+function metricsFile(path: string): string {
+  if (path.endsWith(".prom") && !path.includes("\0")) return path;
+  throw misuse("--metrics", `--metrics ${path}: name a file that ends in .prom`);
 }
 
 function outputFile(path: string): string {
@@ -182,40 +164,52 @@ function outputFile(path: string): string {
   return path;
 }
 
+function parseBy(text: string | undefined): string | undefined {
+  if (text === undefined || (/^[^\p{Cc}\p{Cf}\u2028\u2029]+$/u.test(text) && text.length <= 200)) return text;
+  throw misuse("--by", "--by: give a name in one line of 200 characters at most");
+}
+
 function parseName(text: string): string {
-  if (requestName.safeParse(text).success && text !== POLL_FEED) return text;
+  if (requestName.safeParse(text).success && !isFeedName(text)) return text;
   throw misuse(
     "--name",
-    `--name ${text}: give up to 64 of a-z, 0-9, ".", "_" and "-", and begin with a letter or digit (not ${POLL_FEED})`,
+    `--name ${text}: give a name such as app or team/app, of a-z, 0-9, ".", "_" and "-" (not poll or index: feeds are called so)`,
   );
 }
 
-function readFlags(verb: string, allowed: readonly Flag[], args: readonly string[]) {
-  try {
-    // A lone `-` is a wish (stdin), which parseArgs takes as a positional.
-    const parsed = parseArgs({ args: [...args], options: FLAGS, allowPositionals: true, strict: true });
-    const surplus = Object.keys(parsed.values).find((flag) => !allowed.includes(flag as Flag));
-    if (surplus !== undefined) {
-      throw misuse(
-        `--${surplus}`,
-        `--${surplus}: not a flag of \`modferry ${verb}\`; it takes ${flagList(allowed)}`,
-      );
-    }
-    return parsed;
-  } catch (cause) {
-    if (cause instanceof TypeError && "code" in cause)
-      throw misuse(
-        "flags",
-        `${firstLine(cause.message)}; \`modferry ${verb}\` takes ${flagList(allowed)}`,
-        cause,
-      );
-    throw cause;
-  }
+/** @returns undefined where the address is none of an endpoint. */
+function endpointUrl(address: string, from: "--mirror" | "MODFERRY_MIRROR"): URL | undefined {
+  if (!/^https?:/i.test(address)) return undefined;
+  const url = URL.canParse(address) ? new URL(address) : undefined;
+  const isPlain = url?.username === "" && url.password === "" && url.search === "" && url.hash === "";
+  if (url !== undefined && isPlain) return url;
+  throw misuse(
+    from,
+    `${from}: ${redactUrl(address)}: give an endpoint's plain URL; its token goes into MODFERRY_TOKEN`,
+  );
 }
 
-const flagList = (flags: readonly Flag[]): string =>
-  flags.length === 0 ? "no flags" : flags.map((flag) => `--${flag}`).join(", ");
-const firstLine = (text: string): string => (text.split("\n", 1)[0] ?? "").replace(/\. .*$/, "");
+/** A round takes seconds where nothing is new; more often would ask the upstream for nothing. */
+const SHORTEST_ROUND = 10_000;
+
+function parseEvery(text: string | undefined, once: boolean, config: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (once) throw misuse("--every", "--every: given with --once; give one of them");
+  if (config === undefined)
+    throw misuse("--every", "--every: only with --config FILE, whose feeds it reads again and again");
+  const every = /^\d{1,5}[smh]$/.test(text) ? parseTimeout(text) : 0;
+  if (every >= SHORTEST_ROUND) return every;
+  throw misuse("--every", `--every ${text}: give a duration of 10s or more, such as 10m or 1h`);
+}
+
+const TIMEOUT_UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** @returns milliseconds. */
+function parseTimeout(text: string): number {
+  const [, count, unit = ""] = /^(\d{1,5})([smh])$/.exec(text) ?? [];
+  if (count !== undefined) return Number(count) * (TIMEOUT_UNITS[unit] ?? 0);
+  throw misuse("--timeout", `--timeout ${text}: give a duration such as 90s, 15m or 2h`);
+}
 
 function mirrorFolder(address: string, from: "--mirror" | "MODFERRY_MIRROR"): string {
   if (address === "") throw misuse(from, `${from}: empty; give a folder`);
@@ -246,6 +240,13 @@ function parseNoSumdb(patterns: readonly string[] | undefined): string | undefin
   if (wrong === undefined) return patterns?.join(",");
   const right = "give patterns of module paths as GONOSUMDB has them, such as corp.example,*.corp.example";
   throw misuse("--no-sumdb", `--no-sumdb ${wrong}: ${right}`);
+}
+
+function parseLimit(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const limit = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (limit >= 1 && limit <= MOST_VERSIONS_NAMED) return limit;
+  throw misuse("--limit", `--limit ${text}: give a number from 1 to ${MOST_VERSIONS_NAMED}`);
 }
 
 function parseListen(text: string): { host: string; port: number } {

@@ -1,5 +1,6 @@
 import { formatModuleVersion } from "../gomod/version.ts";
 import type { MirrorEvent } from "../mirror/events.ts";
+import type { Missing } from "../mirror/settle.ts";
 import { jsonLine } from "./json-line.ts";
 import { type Output, oneLine } from "./output.ts";
 
@@ -18,16 +19,22 @@ export class SyncProgress {
   #toFetch: number | undefined;
   #goMods = 0;
   #done = 0;
-  #failed = 0;
+  /** What failed in this run and was not got later in it: `module@version`, and for whom it was tried first. */
+  readonly #failed = new Map<string, "earlier requests" | "this request">();
+  #workedFor: "earlier requests" | "this request" = "earlier requests";
   #bytes = 0;
   /** The checksum database's tiles that are being held now. */
   #tiles: Extract<MirrorEvent, { event: "tiles" }> | undefined;
   #drawn = 0;
-  #ended = false;
 
   constructor(output: Output, json: boolean) {
     this.#output = output;
     this.#json = json;
+  }
+
+  /** What earlier runs left is done: from now on it is this run's own request that is worked on. */
+  beginRequest(): void {
+    this.#workedFor = "this request";
   }
 
   take(event: MirrorEvent): void {
@@ -42,17 +49,21 @@ export class SyncProgress {
         break;
       case "fetched":
         this.#bytes += event.bytes;
+        if (event.held === "whole") this.#failed.delete(formatModuleVersion(event.version));
         if (event.held === "whole" || this.#toFetch !== undefined) this.#done++;
         else this.#goMods++;
         break;
       case "tiles":
         this.#tiles = event.held < event.of ? event : undefined;
         break;
+      case "seed-refused":
+        if (!this.#json) this.#output.error(oneLine(`not from the module cache: ${event.message}`));
+        break;
       case "refused":
         if (!this.#json) this.#output.error(oneLine(`no upgrade of it: ${event.message}`));
         break;
       case "failed":
-        this.#failed++;
+        this.#failed.set(formatModuleVersion(event.version), this.#workedFor);
         if (!this.#json)
           this.#output.error(
             oneLine(
@@ -64,16 +75,26 @@ export class SyncProgress {
     this.#draw(false);
   }
 
-  /** The last line; safe to call twice. */
-  end(): void {
-    if (this.#ended) return;
-    this.#ended = true;
+  /** The last line. @param missing what of the request is not served: only such failures are this request's own. */
+  end(missing: readonly Pick<Missing, "subject">[]): void {
     if (this.#json) return;
     const seconds = ((Date.now() - this.#started) / 1000).toFixed(1);
     this.#output.error(
       `${this.#done} versions, ${this.#goMods} go.mod files, ${megabytes(this.#bytes)} in ${seconds} s` +
-        `${this.#failed > 0 ? `, ${this.#failed} failures` : ""}`,
+        this.#failures(new Set(missing.map(({ subject }) => subject))),
     );
+  }
+
+  #failures(missing: ReadonlySet<string>): string {
+    const counts = { own: 0, "earlier requests": 0, "this request": 0 };
+    for (const [name, workedFor] of this.#failed) counts[missing.has(name) ? "own" : workedFor]++;
+    return [
+      [counts.own, ""],
+      [counts["earlier requests"], " of earlier requests"],
+      [counts["this request"], " that this request does without"],
+    ]
+      .map(([count, whose]) => (count === 0 ? "" : `, ${count} failure${count === 1 ? "" : "s"}${whose}`))
+      .join("");
   }
 
   #draw(force: boolean): void {

@@ -19,7 +19,7 @@ import { type Output, oneLine } from "./output.ts";
 import { proxiedRun } from "./proxied-environment.ts";
 import { RecordingRelay } from "./recording-relay.ts";
 import { type CommandEnd, runCommand } from "./run-command.ts";
-import { syncRequest } from "./sync.ts";
+import { syncRequests } from "./sync.ts";
 import { chooseUpstream } from "./upstream-choice.ts";
 
 /**
@@ -77,6 +77,7 @@ async function runRecorded(
       ...(options.sumdbs[0] && { database: options.sumdbs[0].verifier.name }),
       timing: { whole: LONGEST_REPLY },
       netrc: await environment.netrc(),
+      egress: environment.egress(),
     });
     const relay = new RecordingRelay(upstream);
     const proxy = await startLoopbackProxy(relay.answer);
@@ -138,7 +139,7 @@ async function syncOrKeep(
   output: Output,
 ): Promise<number> {
   try {
-    return await syncRequest(body, options.name, options, environment, output);
+    return await syncRequests([body], options.name, options, environment, output);
   } catch (thrown) {
     if (options.to === undefined) {
       const kept = join(tmpdir(), `modferry-recording-${requestTimeOf(Date.now())}.json`);

@@ -12,11 +12,11 @@ import { formatModuleVersion } from "../gomod/version.ts";
 import { readClosure } from "../mirror/closure-file.ts";
 import { misuse } from "../mirror/errors.ts";
 import type { Missing } from "../mirror/missing.ts";
-import { type RequestKey, requestName, requestTime } from "../mirror/orders.ts";
+import { type RequestKey, requestName } from "../mirror/orders.ts";
 import { noDeadline } from "../mirror/parts.ts";
 import type { Vault } from "../mirror/ports.ts";
 import type { OwnClosure } from "../mirror/rehearsal.ts";
-import { parseRequestInboxKey, type RequestBody } from "../mirror/requests.ts";
+import { parseRequestInboxKey, parseRequestKey, type RequestBody } from "../mirror/requests.ts";
 import { closeRequest } from "../mirror/resolve.ts";
 import type { Options } from "./options.ts";
 import type { Output } from "./output.ts";
@@ -55,10 +55,8 @@ export async function readRehearsed(
  * @returns undefined where the text is a wish.
  */
 async function findRequest(vault: Vault, text: string): Promise<RequestKey | undefined> {
-  const [name = "", time, ...rest] = text.split("/");
-  const isName = requestName.safeParse(name).success && !/\.(?:mod|sum|work|json)$/.test(name);
-  if (!isName || rest.length > 0 || (time !== undefined && !requestTime.safeParse(time).success))
-    return undefined;
+  const { name, time } = parseRequestKey(text) ?? { name: text };
+  if (!requestName.safeParse(name).success || /\.(?:mod|sum|work|json)$/.test(name)) return undefined;
   let last: RequestKey | undefined;
   for await (const key of vault.keys(`inbox/requests/${name}/`)) {
     const request = parseRequestInboxKey(key);

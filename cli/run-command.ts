@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import { misuse } from "../mirror/errors.ts";
 import { oneLine } from "./output.ts";
@@ -31,36 +31,36 @@ export async function runCommand(
   [file = "", ...args]: readonly string[],
   { environment, stdout }: CommandOptions,
 ): Promise<CommandEnd> {
+  // From a terminal, Ctrl-C goes to its whole foreground group, and only that group may read it. Elsewhere the command
+  // gets a group of its own, so that a signal reaches what it has started too.
+  const ownGroup = !process.stdin.isTTY;
+  let child: ChildProcess | undefined;
+  // Before the command starts: a signal that found nobody listening would end us, and leave the command running.
   const release = holdSignals();
+  const signals = passSignals((signal) => {
+    if (child?.pid === undefined) return;
+    if (signal === "SIGINT" && !ownGroup) return;
+    kill(ownGroup ? -child.pid : child.pid, signal);
+  });
   try {
-    // From a terminal, Ctrl-C goes to its whole foreground group, and only that group may read it. Elsewhere the command
-    // gets a group of its own, so that a signal reaches what it has started too.
-    const ownGroup = !process.stdin.isTTY;
-    const child = spawn(file, args, {
+    const started = spawn(file, args, {
       env: environment,
       stdio: ["inherit", stdout === "inherit" ? "inherit" : 2, "inherit"],
       detached: ownGroup,
     });
-    const signals = passSignals((signal) => {
-      if (child.pid === undefined) return;
-      if (signal === "SIGINT" && !ownGroup) return;
-      kill(ownGroup ? -child.pid : child.pid, signal);
+    child = started;
+    const status = await new Promise<number>((resolve, reject) => {
+      started.once("error", (cause) => reject(cannotRun(file, cause)));
+      started.once("exit", (code, signal) =>
+        resolve(code ?? 128 + (constants.signals[signal ?? "SIGKILL"] ?? 0)),
+      );
     });
-    try {
-      const status = await new Promise<number>((resolve, reject) => {
-        child.once("error", (cause) => reject(cannotRun(file, cause)));
-        child.once("exit", (code, signal) =>
-          resolve(code ?? 128 + (constants.signals[signal ?? "SIGKILL"] ?? 0)),
-        );
-      });
-      // What a stopped command has started itself is stopped with it.
-      if (signals.stoppedBy() !== undefined && ownGroup && child.pid !== undefined)
-        kill(-child.pid, "SIGKILL");
-      return { status, stoppedBy: signals.stoppedBy() };
-    } finally {
-      signals.end();
-    }
+    // What a stopped command has started itself is stopped with it.
+    if (signals.stoppedBy() !== undefined && ownGroup && started.pid !== undefined)
+      kill(-started.pid, "SIGKILL");
+    return { status, stoppedBy: signals.stoppedBy() };
   } finally {
+    signals.end();
     release();
   }
 }

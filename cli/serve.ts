@@ -1,13 +1,18 @@
 import { createServer } from "node:http";
-import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
+import { type FolderMirror, openFolderMirror } from "../adapters/local/folder-mirror.ts";
+import { ServeCounters } from "../adapters/local/prometheus-counters.ts";
 import { openTileSources } from "../adapters/upstream/tile-sources.ts";
 import { misuse } from "../mirror/errors.ts";
+import { ownPages } from "../mirror/own-pages.ts";
 import type { Tree } from "../mirror/ports.ts";
+import { RequestDesk } from "../mirror/request-desk.ts";
+import { CommandLog } from "./command-log.ts";
 import type { CliEnvironment } from "./environment.ts";
-import { handleRequest } from "./http-handler.ts";
+import { type AnsweredRequest, handleRequest } from "./http-handler.ts";
 import { mirrorIdentity } from "./mirror-identity.ts";
 import type { Options } from "./options.ts";
 import type { Output } from "./output.ts";
+import { statusParts } from "./status.ts";
 import { chooseUpstream } from "./upstream-choice.ts";
 
 /** How long open replies may go on after Ctrl-C, in ms. */
@@ -17,7 +22,27 @@ const GRACE = 5_000;
 export async function serve(options: Options, environment: CliEnvironment, output: Output): Promise<number> {
   const mirror = await openFolderMirror(options.mirror, { mode: "read" });
   const identity = await mirrorIdentity(options.mirror);
-  const held = { tree: mirror.tree, ledger: mirror.ledger, now: Date.now, identity };
+  const { tree, ledger } = mirror;
+  const log = options.log === "json" ? new CommandLog(output, "serve") : undefined;
+  const counters = new ServeCounters();
+  const held = {
+    tree,
+    ledger,
+    now: Date.now,
+    identity,
+    pages: ownPages(
+      () => statusParts(options, ledger),
+      Date.now,
+      () => counters.text(),
+    ),
+    ...requestDesk(environment, mirror),
+    answered: ({ kind, ...http }: AnsweredRequest) => {
+      counters.answered({ kind, ...http });
+      log?.write({ level: "info", action: "answered", message: "request is answered", http });
+    },
+    failed: (thrown: unknown) =>
+      log?.failure("request-failed", "storage of the mirror does not answer", thrown),
+  };
   let sources: TileSources | undefined;
   const server = createServer((request, response) => {
     void handleRequest(
@@ -62,6 +87,14 @@ export async function serve(options: Options, environment: CliEnvironment, outpu
   return 0;
 }
 
+/** Requests are taken where the environment has a token for them; the mirror's one writer looks into the inbox. */
+function requestDesk(
+  { variables: { MODFERRY_TOKEN: token = "" } }: CliEnvironment,
+  { vault, ledger }: FolderMirror,
+): { desk?: RequestDesk } {
+  return token === "" ? {} : { desk: new RequestDesk({ vault, ledger, now: Date.now }, token) };
+}
+
 type TileSources = ReturnType<typeof openTileSources>;
 
 /** Where missing tiles come from; without --upstream the mirror is an island. */
@@ -77,7 +110,14 @@ async function tileSources(
     return undefined;
   }
   const url = await chooseUpstream(options, environment);
-  return openTileSources({ url, sumdbs, netrc: await environment.netrc(), tree, now: Date.now });
+  return openTileSources({
+    url,
+    sumdbs,
+    netrc: await environment.netrc(),
+    egress: environment.egress(),
+    tree,
+    now: Date.now,
+  });
 }
 
 /** What a client on this machine calls a listening address: "all interfaces" is none that can be asked. */

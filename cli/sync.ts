@@ -1,117 +1,115 @@
-import { hostname, userInfo } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import { moduleCacheRequests } from "../adapters/local/module-cache.ts";
+import { SyncCounters } from "../adapters/local/prometheus-counters.ts";
 import { readWishes } from "../adapters/local/read-wishes.ts";
-import { acceptRequest } from "../mirror/accept.ts";
-import { advanceHeads, reportStops, stoppedDatabases } from "../mirror/advance-heads.ts";
-import { completeTiles } from "../mirror/complete-tiles.ts";
-import { evidenceKey, liftStop, reviveStopped } from "../mirror/fork-stop.ts";
-import { handIn } from "../mirror/inbox.ts";
-import type { RequestKey } from "../mirror/orders.ts";
-import { noDeadline } from "../mirror/parts.ts";
-import { reconcile } from "../mirror/reconcile.ts";
+import { checkWritable, replaceFile } from "../adapters/local/replace-file.ts";
+import { asMirrorError } from "../mirror/errors.ts";
+import { printMetrics } from "../mirror/metrics-text.ts";
 import type { RequestBody } from "../mirror/requests.ts";
-import { type Missing, settle } from "../mirror/settle.ts";
-import { work } from "../mirror/work.ts";
+import { readFigures } from "../mirror/status.ts";
+import { CommandLog } from "./command-log.ts";
 import { type EmbeddedMirror, openEmbedded } from "./embedded.ts";
 import type { CliEnvironment } from "./environment.ts";
-import { printMissing } from "./missing-table.ts";
-import { inTurnByModule } from "./module-turns.ts";
 import type { Options } from "./options.ts";
 import { type Output, oneLine } from "./output.ts";
 import { SyncProgress } from "./progress.ts";
+import { statusParts } from "./status.ts";
+import { acceptWaiting, clearFork, syncRound, workOff } from "./sync-round.ts";
+import { syncVulndb } from "./vulndb.ts";
 
-/** Orders worked on at a time: most of an order's time is waiting for upstream and for fsync. */
-const ORDERS_AT_ONCE = 24;
-/** The name of requests that `modferry sync` makes. */
-const REQUEST_NAME = "sync";
+/** Between rounds the inbox is looked into so often, in ms. */
+const INBOX_LOOK = 2_000;
 
 /**
- * `modferry sync`: what earlier runs left, then the wishes.
+ * `modferry sync`: what earlier runs left, then the feeds of a configuration, then the wishes; with `--every` again and
+ * again.
  * @returns the exit status: 1 when something asked for is not served, with the table of what and why, or when a checksum
  * database is stopped.
  */
 export async function sync(options: Options, environment: CliEnvironment, output: Output): Promise<number> {
-  // A stop may be lifted for what waits for it, with no wish of its own.
-  const onlyClears = options.clearFork !== undefined && options.arguments.length === 0;
-  const body = onlyClears ? undefined : await readWishes(options.arguments, options, output.stdin);
-  return await syncRequest(body, REQUEST_NAME, options, environment, output);
+  if (options.fromModcache) {
+    const { folder, bodies } = await moduleCacheRequests(options.arguments, environment.variables);
+    return await syncRequests(bodies, options.name, { ...options, seed: folder }, environment, output);
+  }
+  // A stop may be lifted for what waits for it, with no wish of its own; a configuration has wishes.
+  const besides =
+    options.clearFork !== undefined || options.vulndb !== undefined || options.config !== undefined;
+  const hasWishes = options.arguments.length > 0 || !besides;
+  const bodies = hasWishes ? [await readWishes(options.arguments, options, output.stdin)] : [];
+  return await syncRequests(bodies, options.name, options, environment, output);
 }
 
-/** As sync, for a request that is put together already, or for none; `name` is what it is handed in under. */
-export async function syncRequest(
-  body: RequestBody | undefined,
+/** As sync, for requests that are put together already; `name` is what they are handed in under. */
+export async function syncRequests(
+  bodies: readonly RequestBody[],
   name: string,
   options: Options,
   environment: CliEnvironment,
-  output: Output,
+  terminal: Output,
 ): Promise<number> {
-  const progress = new SyncProgress(output, options.json);
-  const mirror = await openEmbedded(options, environment, (event) => progress.take(event));
+  const log = options.log === "json" ? new CommandLog(terminal, "sync") : undefined;
+  const output = log?.output() ?? terminal;
+  // A log has the events themselves, and needs no lines about them.
+  const newProgress = () =>
+    new SyncProgress(log === undefined ? output : { ...output, error: () => {} }, options.json);
+  let progress = newProgress();
+  const counters = new SyncCounters();
+  if (options.metrics !== undefined) await checkWritable(options.metrics);
+  const mirror = await openEmbedded(options, environment, (event) => {
+    log?.report(event);
+    counters.take(event);
+    progress.take(event);
+  });
   try {
     if (options.clearFork !== undefined) await clearFork(mirror, options.clearFork, output);
-    const { failed } = await reconcile(mirror.parts, { onlyWriter: true });
-    for (const problem of failed) output.error(`modferry: from an earlier run: ${oneLine(problem)}`);
-    await advance(mirror, output);
-    // What waits for tiles would fail now. What is wrong with them is said at the end, when it was tried once more.
-    await completeTiles(mirror.databases);
-    await workOff(mirror);
-    const missing = body === undefined ? [] : await mirrorRequest(mirror, name, body);
-    const incomplete = await fillTiles(mirror, options, output);
-    progress.end();
-    if (missing.length > 0) printMissing(missing, output, options.json);
-    const stopped = await stoppedDatabases(mirror.parts, mirror.databases);
-    for (const line of stopped) output.error(`modferry: checksum database ${oneLine(line)}`);
-    return missing.length + stopped.length + incomplete === 0 ? 0 : 1;
+    for (let isFirst = true; ; isFirst = false) {
+      const began = performance.now();
+      // First, so that a policy goes by the newest.
+      const vulndb = await syncVulndb(mirror.parts.tree, mirror.vulndb, environment, output);
+      const round = { bodies: isFirst ? bodies : [], name, isFirst };
+      const problems = await syncRound(mirror, round, options, output, progress).catch((thrown: unknown) => {
+        // A run that goes on may find the disk or the network mended; one that is alone ends with it.
+        if (options.every === undefined) throw thrown;
+        output.error(`modferry: ${oneLine(asMirrorError(thrown, "sync").message)}`);
+        return 1;
+      });
+      if (isFirst) sayRefusedSeeds(mirror, output);
+      if (options.every === undefined) return problems + vulndb === 0 ? 0 : 1;
+      if (options.metrics !== undefined) await leaveMetrics(options, options.metrics, mirror.parts, counters);
+      progress = newProgress();
+      await untilNext(mirror, began + options.every, output);
+    }
   } finally {
+    if (options.metrics !== undefined) await leaveMetrics(options, options.metrics, mirror.parts, counters);
     await mirror.close();
   }
 }
 
-/** Hands a request in and works on it until nothing is left to do now. @returns what is missing. */
-async function mirrorRequest(mirror: EmbeddedMirror, name: string, body: RequestBody): Promise<Missing[]> {
-  const request = await handIn(mirror.parts, name, body);
-  await acceptRequest(mirror.parts, request);
-  await workOff(mirror);
-  return await settleIfLeft(mirror, request);
-}
-
-/** Does every order that is in the queue, and those that come of them. */
-async function workOff({ parts, queue }: EmbeddedMirror): Promise<void> {
-  const handle = inTurnByModule((order) => work(parts, order, noDeadline));
-  await queue.drain(handle, { concurrency: ORDERS_AT_ONCE });
-}
-
-/** A head that cannot be had now need not stop the run; what is stopped is said at the end. */
-async function advance({ parts, databases }: EmbeddedMirror, output: Output): Promise<void> {
-  await reportStops(parts, databases);
-  for (const { error } of await advanceHeads(parts, databases))
-    if (error.class !== "stopped") output.error(`modferry: checksum database: ${oneLine(error.message)}`);
-}
-
-/** Only then may clients ask this mirror for proofs. @returns of how many databases tiles are missing. */
-async function fillTiles({ databases }: EmbeddedMirror, options: Options, output: Output): Promise<number> {
-  if (options.refillTiles) for (const database of databases) await database.refill();
-  const incomplete = await completeTiles(databases);
-  for (const { error } of incomplete)
-    if (error !== undefined && error.class !== "stopped")
-      output.error(`modferry: checksum database tiles: ${oneLine(error.message)}`);
-  return incomplete.length;
-}
-
-/** Says who lets a stopped database go on, and has tried again at once what waits for it. */
-async function clearFork({ parts }: EmbeddedMirror, database: string, output: Output): Promise<void> {
-  const stop = await liftStop(parts, database, `${userInfo().username}@${hostname()}`);
-  const waiting = await reviveStopped(parts);
-  const evidence = `${evidenceKey(stop)} stays in the vault`;
-  output.error(
-    `modferry: ${database}: goes on; ${evidence}; ${waiting} versions that waited are tried again`,
-  );
-}
-
-/** Settling once more also says what is missing. */
-async function settleIfLeft(mirror: EmbeddedMirror, request: RequestKey): Promise<Missing[]> {
-  const record = await mirror.parts.ledger.readRequest(request);
-  if (record?.state === "REFUSED") {
-    return [{ subject: "request", state: "REFUSED", message: record.error ?? "refused" }];
+/** Works on what others hand in, until it is time. */
+async function untilNext(mirror: EmbeddedMirror, at: number, output: Output): Promise<void> {
+  for (let left = at - performance.now(); left > 0; left = at - performance.now()) {
+    await sleep(Math.min(left, INBOX_LOOK));
+    try {
+      if (await acceptWaiting(mirror, output)) await workOff(mirror);
+    } catch (thrown) {
+      output.error(`modferry: ${oneLine(asMirrorError(thrown, "inbox").message)}`);
+    }
   }
-  return await settle(mirror.parts, request);
+}
+
+function sayRefusedSeeds({ seed }: EmbeddedMirror, output: Output): void {
+  if (seed === undefined) return;
+  const { seed: own, upstream } = seed.counts;
+  output.error(`modferry: ${own} files came from the module cache, ${upstream} from upstream`);
+}
+
+/** The gauges of the mirror as it is now, and what this run has counted. */
+async function leaveMetrics(
+  options: Options,
+  file: string,
+  { ledger }: EmbeddedMirror["parts"],
+  counters: SyncCounters,
+): Promise<void> {
+  const figures = await readFigures(await statusParts(options, ledger));
+  await replaceFile(file, Buffer.from(`${printMetrics(figures)}${await counters.text()}`));
 }

@@ -1,27 +1,24 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
-import { parseSumdbs, type SumdbOption } from "../adapters/upstream/sumdb-option.ts";
-import { type ModulePath, modulePath } from "../gomod/module-path.ts";
+import { ENGINE_FILE, type EngineConfiguration, parseEngine } from "../adapters/configuration/engine.ts";
 import { misuse } from "../mirror/errors.ts";
-import { TILE_EXTENTS, type TileExtent } from "../sumdb/tile-extent.ts";
 
 /** What a function's environment says, read once at start-up. infra/ writes it (infra/pipeline-stack.ts). */
 export interface FunctionEnvironment {
+  /** The configuration's name, and which function of it this is: `work`. */
+  readonly mirror: string;
+  readonly program: string;
   readonly region: string;
   readonly endpointUrl: string | undefined;
   readonly treeBucket: string;
   readonly vaultBucket: string;
   readonly table: string;
   readonly queues: { readonly fresh: string; readonly backfill: string } | undefined;
-  readonly upstream: string | undefined;
-  readonly sumdbs: readonly SumdbOption[] | undefined;
-  /** How many of each checksum database's tiles are held. */
-  readonly sumdbTiles: TileExtent;
-  /** GONOSUMDB patterns, comma-separated. */
-  readonly noSumdb: string;
-  /** What the poll feed asks. */
-  readonly modules: readonly ModulePath[];
+  /** What is mirrored, from where and under which policy. */
+  readonly engine: EngineConfiguration;
+  /** Whether the endpoint gets tiles that the tree lacks from the upstream. */
+  readonly fetchesTiles: boolean;
 }
 
 const optional = z
@@ -30,6 +27,8 @@ const optional = z
   .transform((text) => (text === "" ? undefined : text));
 
 const shape = z.object({
+  MODFERRY_NAME: z.string().default("modferry"),
+  AWS_LAMBDA_FUNCTION_NAME: optional,
   AWS_REGION: z.string().min(1),
   AWS_ENDPOINT_URL: optional,
   MODFERRY_TREE_BUCKET: z.string().min(3),
@@ -37,15 +36,19 @@ const shape = z.object({
   MODFERRY_TABLE: z.string().min(3),
   MODFERRY_FRESH_QUEUE_URL: optional,
   MODFERRY_BACKFILL_QUEUE_URL: optional,
-  MODFERRY_UPSTREAM: optional,
-  MODFERRY_SUMDB: optional,
-  MODFERRY_SUMDB_TILES: z.enum(TILE_EXTENTS).default("upper"),
-  MODFERRY_NO_SUMDB: z.string().default(""),
-  MODFERRY_MODULES_FILE: optional,
+  /** Beside the code, unless it is an absolute path. */
+  MODFERRY_ENGINE_FILE: z.string().default(ENGINE_FILE),
+  MODFERRY_FETCHES_TILES: z.enum(["yes", "no"]).default("no"),
 });
 
-/** @throws MirrorError misuse naming the variable. */
-export function readFunctionEnvironment(env: NodeJS.ProcessEnv): FunctionEnvironment {
+/**
+ * @param folder where the function's code lies, and its configuration beside it.
+ * @throws MirrorError misuse naming the variable, or the configuration's field.
+ */
+export function readFunctionEnvironment(
+  env: NodeJS.ProcessEnv,
+  folder = import.meta.dirname,
+): FunctionEnvironment {
   const parsed = shape.safeParse(env);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
@@ -56,38 +59,26 @@ export function readFunctionEnvironment(env: NodeJS.ProcessEnv): FunctionEnviron
   }
   const values = parsed.data;
   const { MODFERRY_FRESH_QUEUE_URL: fresh, MODFERRY_BACKFILL_QUEUE_URL: backfill } = values;
+  const { MODFERRY_NAME: mirror, AWS_LAMBDA_FUNCTION_NAME: named = "function" } = values;
   return {
+    mirror,
+    program: named.startsWith(`${mirror}-`) ? named.slice(mirror.length + 1) : named,
     region: values.AWS_REGION,
     endpointUrl: values.AWS_ENDPOINT_URL,
     treeBucket: values.MODFERRY_TREE_BUCKET,
     vaultBucket: values.MODFERRY_VAULT_BUCKET,
     table: values.MODFERRY_TABLE,
     queues: fresh === undefined || backfill === undefined ? undefined : { fresh, backfill },
-    upstream: values.MODFERRY_UPSTREAM,
-    sumdbs: values.MODFERRY_SUMDB === undefined ? undefined : readSumdbs(values.MODFERRY_SUMDB),
-    sumdbTiles: values.MODFERRY_SUMDB_TILES,
-    noSumdb: values.MODFERRY_NO_SUMDB,
-    modules: values.MODFERRY_MODULES_FILE === undefined ? [] : readModules(values.MODFERRY_MODULES_FILE),
+    engine: readEngine(resolve(folder, values.MODFERRY_ENGINE_FILE)),
+    fetchesTiles: values.MODFERRY_FETCHES_TILES === "yes",
   };
 }
 
-/** The list that the poll feed asks lies beside the bundle: it may be longer than an environment. */
-function readModules(file: string): ModulePath[] {
+function readEngine(file: string): EngineConfiguration {
   try {
-    const text = readFileSync(resolve(import.meta.dirname, file), "utf8");
-    return z.array(z.string()).parse(JSON.parse(text)).map(modulePath);
+    return parseEngine(readFileSync(file, "utf8"));
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.split("\n", 1)[0] : String(cause);
-    throw misuse("MODFERRY_MODULES_FILE", `environment: ${file}: ${reason}; deploy the stacks again`, cause);
-  }
-}
-
-/** A JSON array of what `--sumdb` takes. */
-function readSumdbs(text: string): readonly SumdbOption[] {
-  try {
-    return parseSumdbs(z.array(z.string()).min(1).parse(JSON.parse(text)));
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message.split("\n", 1)[0] : String(cause);
-    throw misuse("MODFERRY_SUMDB", `environment: MODFERRY_SUMDB: ${reason}; deploy the stacks again`, cause);
+    throw misuse(file, `${file}: ${reason}; deploy the stacks again`, cause);
   }
 }

@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import type { APIGatewayProxyEvent, APIGatewayProxyResult } from "aws-lambda";
-import { asMirrorError } from "../mirror/errors.ts";
 import type { Answer } from "../mirror/serve.ts";
+import type { FunctionLog } from "./function-log.ts";
 
 /**
  * The path below the stage, decoded once: the gateway has decoded it or not, and no path of ours has a `%` in it.
@@ -28,11 +28,10 @@ export async function gatewayReply(
     return { statusCode: 302, headers: { Location: reply.location, "Cache-Control": "no-store" }, body: "" };
   }
   if (reply.kind === "text") {
-    return text(
-      reply.status,
-      reply.text,
-      reply.retryAfter === undefined ? {} : { "Retry-After": String(reply.retryAfter) },
-    );
+    return text(reply.status, reply.text, {
+      ...(reply.type === undefined ? {} : { "Content-Type": reply.type, "Cache-Control": "no-store" }),
+      ...(reply.retryAfter === undefined ? {} : { "Retry-After": String(reply.retryAfter) }),
+    });
   }
   const { object } = reply;
   try {
@@ -48,11 +47,8 @@ export async function gatewayReply(
 }
 
 /** A store that does not answer is a 503, never a 404: the client must not go on to the next proxy. */
-export function unavailable(thrown: unknown): APIGatewayProxyResult {
-  const error = asMirrorError(thrown, "mirror");
-  console.error(
-    JSON.stringify({ message: "request failed", labels: { class: error.class, reason: error.message } }),
-  );
+export function unavailable(thrown: unknown, log: FunctionLog): APIGatewayProxyResult {
+  log.failure("request-failed", "storage of the mirror does not answer", thrown);
   return text(503, "the mirror's storage does not answer; try again\n", { "Retry-After": "5" });
 }
 
@@ -68,6 +64,7 @@ function text(status: number, body: string, headers: Record<string, string>): AP
   };
 }
 
-function header(headers: APIGatewayProxyEvent["headers"], name: string): string | undefined {
+/** By lower-case name. */
+export function header(headers: APIGatewayProxyEvent["headers"], name: string): string | undefined {
   return Object.entries(headers ?? {}).find(([key]) => key.toLowerCase() === name)?.[1];
 }

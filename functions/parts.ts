@@ -5,16 +5,27 @@ import { dynamoDbClient, type RequestLimits, s3Client, sqsClient } from "../adap
 import { DynamoDbLedger } from "../adapters/aws/dynamodb-ledger.ts";
 import { S3Tree } from "../adapters/aws/s3-tree.ts";
 import { S3Vault } from "../adapters/aws/s3-vault.ts";
+import { secretReader } from "../adapters/aws/secrets.ts";
 import { SqsQueue } from "../adapters/aws/sqs-queue.ts";
+import {
+  engineFeedNames,
+  engineFeeds,
+  enginePolicy,
+  engineSources,
+} from "../adapters/configuration/open-engine.ts";
+import { sumdbEntries } from "../adapters/configuration/sumdb-shape.ts";
 import { SpoolFolder } from "../adapters/local/spool-folder.ts";
 import { zipChecker } from "../adapters/local/zip-checker.ts";
 import { openSources } from "../adapters/upstream/sources.ts";
 import { openTileSources } from "../adapters/upstream/tile-sources.ts";
 import type { ChecksumDatabase } from "../mirror/checksum-database.ts";
 import { misuse } from "../mirror/errors.ts";
-import type { MirrorEvent } from "../mirror/events.ts";
+import type { Report } from "../mirror/events.ts";
+import { ownPages } from "../mirror/own-pages.ts";
 import type { Deadline, MirrorParts } from "../mirror/parts.ts";
 import type { ServeParts } from "../mirror/serve.ts";
+import type { FeedSettings } from "../mirror/tick.ts";
+import { tracedQueue } from "../mirror/traced-queue.ts";
 import type { FunctionEnvironment } from "./environment.ts";
 import { SpoolBudget, sweepSpools } from "./spool-budget.ts";
 
@@ -37,29 +48,38 @@ const WHOLE_EXCHANGE = 120_000;
 export function serveParts(environment: FunctionEnvironment): ServeParts {
   const settings = environmentSettings(environment);
   const tree = new S3Tree({ client: s3Client(settings, SERVE_LIMITS), bucket: environment.treeBucket });
-  const { upstream: url, sumdbs } = environment;
+  const { engine } = environment;
+  const ledger = new DynamoDbLedger({
+    client: dynamoDbClient(settings, SERVE_LIMITS),
+    table: environment.table,
+  });
+  const now = Date.now;
+  const databases = sumdbEntries(engine.sumdb).map(({ verifier }) => verifier.name);
+  const feeds = engineFeedNames(engine);
   const parts = {
     tree,
-    ledger: new DynamoDbLedger({ client: dynamoDbClient(settings, SERVE_LIMITS), table: environment.table }),
-    now: Date.now,
+    ledger,
+    now,
+    pages: ownPages(async () => ({ ledger, now, databases, feeds }), now),
   };
-  // The configuration names an upstream only to an endpoint that may fetch tiles from it.
-  if (url === undefined || sumdbs === undefined) return parts;
-  return { ...parts, missingTiles: openTileSources({ url, sumdbs, tree, now: Date.now }).missingTiles };
+  if (!environment.fetchesTiles) return parts;
+  const sources = engineSources(engine, { secret: secretReader(settings) });
+  return { ...parts, missingTiles: openTileSources({ ...sources, tree, now }).missingTiles };
+}
+
+export interface FunctionParts extends MirrorParts {
+  readonly databases: readonly ChecksumDatabase[];
+  readonly feeds: FeedSettings;
 }
 
 /** Everything that plan, accept-request, work and reconcile need. */
-export function mirrorParts(
-  environment: FunctionEnvironment,
-): MirrorParts & { readonly databases: readonly ChecksumDatabase[] } {
-  const { upstream: url, sumdbs, queues, noSumdb } = environment;
-  if (url === undefined || sumdbs === undefined || queues === undefined) {
-    throw misuse(
-      "environment",
-      "environment: MODFERRY_UPSTREAM, MODFERRY_SUMDB or a queue's URL is missing; deploy the stacks again",
-    );
-  }
-  const settings = environmentSettings(environment);
+export function mirrorParts(environment: FunctionEnvironment, report: Report): FunctionParts {
+  const { engine, queues } = environment;
+  if (queues === undefined)
+    throw misuse("environment", "environment: a queue's URL is missing; deploy the stacks again");
+  const direct = environmentSettings(environment);
+  const engineParts = engineSources(engine, { secret: secretReader(direct) });
+  const settings = { ...direct, egress: engineParts.egress };
   const s3 = s3Client(settings);
   const tree = new S3Tree({ client: s3, bucket: environment.treeBucket });
   const ledger = new DynamoDbLedger({ client: dynamoDbClient(settings), table: environment.table });
@@ -69,9 +89,7 @@ export function mirrorParts(
   const spools = new SpoolFolder(folder);
   const budget = new SpoolBudget();
   const { upstream, databasesFor, databases } = openSources({
-    url,
-    sumdbs,
-    noSumdb,
+    ...engineParts,
     spool: (chunks, limit, subject) => budget.hold(limit, () => spools.spool(chunks, limit, subject)),
     timing: { whole: WHOLE_EXCHANGE },
     tree,
@@ -79,33 +97,26 @@ export function mirrorParts(
     ledger,
     report,
     owner,
-    tiles: environment.sumdbTiles,
   });
+  const policy = enginePolicy(engine);
   return {
     tree,
     vault,
     ledger,
-    queue: new SqsQueue({ client: sqsClient(settings), urls: queues }),
+    queue: tracedQueue(new SqsQueue({ client: sqsClient(settings), urls: queues })),
     upstream,
     zips: zipChecker,
     databasesFor,
     now: Date.now,
     report,
+    ...(policy && { policy }),
     databases,
+    feeds: engineFeeds(engine, { egress: engineParts.egress, timing: { whole: WHOLE_EXCHANGE } }),
   };
 }
 
 function environmentSettings({ region, endpointUrl }: FunctionEnvironment) {
   return { region, ...(endpointUrl === undefined ? {} : { endpointUrl }) };
-}
-
-/**
- * One JSON object a line; the text in it comes from outside and cannot forge a line, since JSON escapes it. Not by
- * console.log, before whose lines Lambda puts time and request: metric filters (infra/fork-alarm.ts) read whole lines.
- */
-export function report(event: MirrorEvent): void {
-  const { event: message, ...labels } = event;
-  process.stdout.write(`${JSON.stringify({ "@timestamp": new Date().toISOString(), message, labels })}\n`);
 }
 
 /** Lambda's own clock. */

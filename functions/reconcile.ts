@@ -1,13 +1,29 @@
 import { reportStops } from "../mirror/advance-heads.ts";
 import { reconcileTick } from "../mirror/reconcile.ts";
+import { noteTick } from "../mirror/ticks.ts";
+import { reportUpstreamStops } from "../mirror/upstream-stop.ts";
 import { readFunctionEnvironment } from "./environment.ts";
+import { FunctionLog } from "./function-log.ts";
 import { mirrorParts, owner } from "./parts.ts";
 
-const parts = mirrorParts(readFunctionEnvironment(process.env));
+const environment = readFunctionEnvironment(process.env);
+const log = new FunctionLog(environment);
+const parts = mirrorParts(environment, log.report);
 
 /** Sends again what is due or was lost; and says again what is stopped, for the alarm (infra/fork-alarm.ts). */
-export const handler = async (): Promise<void> => {
-  await reportStops(parts, parts.databases);
-  const labels = await reconcileTick(parts, owner);
-  console.log(JSON.stringify({ message: "reconciled", labels }));
-};
+export const handler = (): Promise<void> =>
+  log.call(async () => {
+    await reportStops(parts, parts.databases);
+    await reportUpstreamStops(parts);
+    const { orders, failed, skipped } = await noteTick(
+      parts,
+      "reconcile",
+      () => reconcileTick(parts, owner),
+      ({ skipped }) => skipped,
+    );
+    for (const problem of failed)
+      log.failure("request-not-revived", "request could not be revived", new Error(problem));
+    log.metrics.add("OrdersSent", "Count", orders);
+    const labels = { orders, failed: failed.length, skipped };
+    log.write({ level: "info", action: "reconciled", message: "what is due is ordered", labels });
+  });

@@ -2,7 +2,7 @@ import type { GoMod } from "./go-mod.ts";
 import type { ModulePath } from "./module-path.ts";
 import { isPseudoVersion } from "./pseudo-version.ts";
 import { compareSemver, prerelease } from "./semver.ts";
-import { isIncompatible, type Version } from "./version.ts";
+import { compareVersions, isIncompatible, type Version } from "./version.ts";
 
 /**
  * What an upstream offers of a module. Neither throws for a module that the upstream does not have, refuses, or answers
@@ -84,6 +84,22 @@ export async function answerQuery(
   if (least !== undefined && !isPseudoVersion(least)) return { found: undefined, decider };
   const named = await latest();
   return { found: named !== undefined && mayTake(named) ? named : undefined, decider };
+}
+
+/**
+ * What `latest` means among versions in any order, of which all may be taken: as `answerQuery`, where the highest
+ * pseudo-version is what `@latest` names.
+ * @param hasGoMod as QueryRules has it; asked at most once.
+ * @returns undefined where there is none at all.
+ */
+export async function latestOf(
+  versions: Iterable<Version>,
+  hasGoMod: QueryRules["hasGoMod"],
+): Promise<Version | undefined> {
+  const sorted = [...versions].sort(compareVersions);
+  const listed = sorted.filter((version) => !isPseudoVersion(version));
+  const rules = { isAllowed: () => true, hasGoMod };
+  return (await answerQuery(listed, async () => sorted.at(-1), { kind: "latest" }, rules)).found;
 }
 
 /** `v1.2.` of `v1.2.3-pre`. */

@@ -9,8 +9,9 @@ import {
 } from "aws-cdk-lib/aws-apigateway";
 import { AnyPrincipal, Effect, PolicyDocument, PolicyStatement } from "aws-cdk-lib/aws-iam";
 import type { Construct } from "constructs";
-import { type Configuration, printSumdbs, sumdbNames } from "./configuration.ts";
-import { grantLedger, grantTree } from "./grants.ts";
+import { sumdbEntries } from "../adapters/configuration/sumdb-shape.ts";
+import type { Configuration } from "./configuration.ts";
+import { grantDueIndex, grantLedger, grantStateIndex, grantTree } from "./grants.ts";
 import { MirrorFunction } from "./mirror-function.ts";
 
 /** The gateway's own limit for an answer (Amazon API Gateway quotas, integration timeout). */
@@ -28,19 +29,17 @@ export class EndpointStack extends Stack {
       function: "serve",
       timeout: SERVE_TIMEOUT,
       memoryMiB: 512,
-      ...(fetchesTiles
-        ? {
-            environment: {
-              MODFERRY_UPSTREAM: configuration.upstream.url,
-              MODFERRY_SUMDB: printSumdbs(configuration.upstream.sumdb),
-            },
-          }
-        : {}),
+      environment: {
+        MODFERRY_FETCHES_TILES: fetchesTiles ? "yes" : "no",
+      },
     });
     // Besides reading, it only ever adds proven tiles. IAM's * matches slashes too: after the name, nothing else fits.
-    const tiles = sumdbNames(configuration.upstream.sumdb).map((name) => `sumdb/${name}/tile/8/*`);
+    const tiles = sumdbEntries(configuration.sumdb).map(({ verifier: { name } }) => `sumdb/${name}/tile/8/*`);
     grantTree(serve, { read: ["*"], ...(fetchesTiles ? { write: tiles } : {}) });
-    grantLedger(serve, ["BatchGetItem", "Query"]);
+    grantLedger(serve, ["GetItem", "BatchGetItem", "Query"]);
+    // For what is told of the mirror itself, below /-/.
+    grantDueIndex(serve);
+    grantStateIndex(serve);
     const api = this.#api(configuration, serve);
     new CfnOutput(this, "ApiId", { value: api.restApiId });
     new CfnOutput(this, "Stage", { value: STAGE });

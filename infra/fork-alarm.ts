@@ -1,14 +1,13 @@
-import { Duration, Stack } from "aws-cdk-lib";
+import { Duration } from "aws-cdk-lib";
 import { Alarm, ComparisonOperator, Metric, TreatMissingData } from "aws-cdk-lib/aws-cloudwatch";
-import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
 import { FilterPattern, MetricFilter } from "aws-cdk-lib/aws-logs";
-import { Topic } from "aws-cdk-lib/aws-sns";
 import { Construct } from "constructs";
 import type { MirrorEvent } from "../mirror/events.ts";
+import { tellTopic } from "./alarm-topic.ts";
 import type { Configuration } from "./configuration.ts";
 import type { MirrorFunction } from "./mirror-function.ts";
 
-/** The message of the line that functions/parts.ts logs. */
+/** The `event.action` of the line that is logged (mirror/event-log.ts). */
 const FORKED: Extract<MirrorEvent, { event: "forked" }>["event"] = "forked";
 /**
  * Each tick of reconcile says it again while a database is stopped; an hour holds several of any sensible schedule, so
@@ -31,7 +30,7 @@ export class ForkAlarm extends Construct {
       new MetricFilter(this, node.id, {
         ...metric,
         logGroup: logs,
-        filterPattern: FilterPattern.stringValue("$.message", "=", FORKED),
+        filterPattern: FilterPattern.stringValue("$.event.action", "=", FORKED),
         metricValue: "1",
       });
     }
@@ -51,10 +50,6 @@ export class ForkAlarm extends Construct {
       evaluationPeriods: 1,
       treatMissingData: TreatMissingData.NOT_BREACHING,
     });
-    if (alarms.topicArn === undefined) return;
-    const topic = Topic.fromTopicArn(Stack.of(this), "AlarmTopic", alarms.topicArn);
-    const action = new SnsAction(topic);
-    alarm.addAlarmAction(action);
-    alarm.addOkAction(action);
+    tellTopic(alarm, alarms);
   }
 }

@@ -24,10 +24,22 @@ export function bundleFunction(name: FunctionName, files: Readonly<Record<string
   const entries = Object.entries(files);
   const digest = createHash("sha256").update(JSON.stringify(entries)).digest("hex").slice(0, 16);
   const folder = join(project, "dist", "functions", entries.length === 0 ? name : `${name}-${digest}`);
+  replaceFile(join(folder, "index.mjs"), codeOf(name), `${folder}.${process.pid}`);
+  for (const [file, text] of entries)
+    replaceFile(join(folder, file), Buffer.from(text), `${folder}.${process.pid}`);
+  return folder;
+}
+
+const built = new Map<FunctionName, Uint8Array>();
+
+/** Each is built once in a process: only what lies beside it differs between configurations. */
+function codeOf(name: FunctionName): Uint8Array {
+  const known = built.get(name);
+  if (known !== undefined) return known;
   const { outputFiles } = buildSync({
     write: false,
     entryPoints: [join(project, "functions", `${name}.ts`)],
-    outfile: join(folder, "index.mjs"),
+    outfile: "index.mjs",
     bundle: true,
     platform: "node",
     target: "node24",
@@ -42,10 +54,9 @@ export function bundleFunction(name: FunctionName, files: Readonly<Record<string
     },
   });
   const [made] = outputFiles;
-  if (made !== undefined) replaceFile(made.path, made.contents, `${folder}.${process.pid}`);
-  for (const [file, text] of entries)
-    replaceFile(join(folder, file), Buffer.from(text), `${folder}.${process.pid}`);
-  return folder;
+  if (made === undefined) throw new Error(`${name}: esbuild made no bundle`);
+  built.set(name, made.contents);
+  return made.contents;
 }
 
 /** Whole or not at all, and not when it is there already: several synths at once share these files. */

@@ -1,4 +1,4 @@
-import { DUE_INDEX } from "../adapters/aws/ledger-table.ts";
+import { DUE_INDEX, STATE_INDEX } from "../adapters/aws/ledger-table.ts";
 import type { MirrorFunction } from "./mirror-function.ts";
 
 /** Key patterns of one bucket, as IAM has them: `*` matches slashes too. */
@@ -27,8 +27,15 @@ function grantBucket(to: MirrorFunction, bucket: string, { read, write = [] }: B
   if (write.length > 0) to.grant(["s3:PutObject"], below(write));
 }
 
-/** What a function does with the table; a transaction of puts needs PutItem alone. */
-export type LedgerAction = "GetItem" | "BatchGetItem" | "Query" | "PutItem" | "DeleteItem" | "BatchWriteItem";
+/** What a function does with the table; a transaction needs what it consists of: PutItem, and UpdateItem for counters. */
+export type LedgerAction =
+  | "GetItem"
+  | "BatchGetItem"
+  | "Query"
+  | "PutItem"
+  | "UpdateItem"
+  | "DeleteItem"
+  | "BatchWriteItem";
 
 export function grantLedger(to: MirrorFunction, actions: readonly LedgerAction[]): void {
   to.grant(
@@ -40,6 +47,11 @@ export function grantLedger(to: MirrorFunction, actions: readonly LedgerAction[]
 /** Which records are due. */
 export function grantDueIndex(to: MirrorFunction): void {
   to.grant(["dynamodb:Query"], [`${tableArn(to)}/index/${DUE_INDEX.name}`]);
+}
+
+/** Which records are in a state, and how many. */
+export function grantStateIndex(to: MirrorFunction): void {
+  to.grant(["dynamodb:Query"], [`${tableArn(to)}/index/${STATE_INDEX.name}`]);
 }
 
 function tableArn(to: MirrorFunction): string {

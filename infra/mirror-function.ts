@@ -9,6 +9,7 @@ import {
 } from "aws-cdk-lib/aws-lambda";
 import { LogGroup, type RetentionDays } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
+import { ENGINE_FILE, engineOf } from "../adapters/configuration/engine.ts";
 import type { Configuration } from "./configuration.ts";
 import { bundleFunction, type FunctionName } from "./function-bundle.ts";
 import { Names } from "./names.ts";
@@ -21,8 +22,6 @@ export interface MirrorFunctionProps {
   /** What spools need beside Lambda's own 512 MB. */
   readonly temporaryMiB?: number;
   readonly environment?: Readonly<Record<string, string>>;
-  /** Files beside the bundle, by name: what is too long for the environment. */
-  readonly files?: Readonly<Record<string, string>>;
   /** It sends to the queue that it is fed from, which Lambda would stop after 16 rounds. */
   readonly feedsItself?: boolean;
 }
@@ -53,7 +52,9 @@ export class MirrorFunction extends Construct {
       functionName,
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
-      code: Code.fromAsset(bundleFunction(props.function, props.files)),
+      code: Code.fromAsset(
+        bundleFunction(props.function, { [ENGINE_FILE]: JSON.stringify(engineOf(configuration)) }),
+      ),
       handler: "index.handler",
       timeout: props.timeout,
       memorySize: props.memoryMiB,
@@ -64,6 +65,7 @@ export class MirrorFunction extends Construct {
       role: this.#role.withoutPolicyUpdates(),
       logGroup: this.logs,
       environment: {
+        MODFERRY_NAME: configuration.name,
         MODFERRY_TREE_BUCKET: this.names.treeBucket,
         MODFERRY_VAULT_BUCKET: this.names.vaultBucket,
         MODFERRY_TABLE: this.names.table,

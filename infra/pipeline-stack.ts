@@ -4,7 +4,8 @@ import { SqsEventSource } from "aws-cdk-lib/aws-lambda-event-sources";
 import { CfnSchedule } from "aws-cdk-lib/aws-scheduler";
 import { type IQueue, Queue, QueueEncryption } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
-import { type Configuration, printSumdbs } from "./configuration.ts";
+import type { Configuration } from "./configuration.ts";
+import { DeadLetterAlarm } from "./dead-letter-alarm.ts";
 import { ForkAlarm } from "./fork-alarm.ts";
 import { grantDueIndex, grantLedger, grantTree, grantVault } from "./grants.ts";
 import { MirrorFunction, type MirrorFunctionProps } from "./mirror-function.ts";
@@ -22,8 +23,6 @@ const REQUESTS_PER_CALL = 1;
 const ONE_CORE_MIB = 1769;
 /** Room for the spooled zips of 500 MB that functions/spool-budget.ts lets in at once. */
 const SPOOL_MIB = 2048;
-/** Beside plan's bundle: the environment's 4 KB hold some dozens of module paths only. */
-const MODULES_FILE = "modules.json";
 
 /** What finds, proves and publishes: queues, functions, schedules. Can be deleted and deployed again at any time. */
 export class PipelineStack extends Stack {
@@ -42,6 +41,8 @@ export class PipelineStack extends Stack {
     this.#acceptRequest();
     const work = this.#work();
     const reconcile = this.#reconcile();
+    // The inbox is retained with the storage stack, which makes no alarms.
+    new DeadLetterAlarm(this, "inbox-dead-letters", props.configuration, `${this.#names.inboxQueue}-dead`);
     new ForkAlarm(this, "ForkAlarm", props.configuration, [plan, work, reconcile]);
   }
 
@@ -54,6 +55,7 @@ export class PipelineStack extends Stack {
     };
     const queueName = `${this.#configuration.name}-${name}`;
     const dead = new Queue(this, `${name}-dead`, { ...common, queueName: `${queueName}-dead` });
+    new DeadLetterAlarm(this, `${name}-dead-letters`, this.#configuration, `${queueName}-dead`);
     return new Queue(this, name, {
       ...common,
       queueName,
@@ -63,17 +65,12 @@ export class PipelineStack extends Stack {
   }
 
   #function(id: string, props: Omit<MirrorFunctionProps, "configuration">): MirrorFunction {
-    const { upstream } = this.#configuration;
     const made = new MirrorFunction(this, id, {
       ...props,
       configuration: this.#configuration,
       environment: {
         MODFERRY_FRESH_QUEUE_URL: this.#fresh.queueUrl,
         MODFERRY_BACKFILL_QUEUE_URL: this.#backfill.queueUrl,
-        MODFERRY_UPSTREAM: upstream.url,
-        MODFERRY_SUMDB: printSumdbs(upstream.sumdb),
-        MODFERRY_SUMDB_TILES: upstream.sumdbTiles,
-        MODFERRY_NO_SUMDB: upstream.noSumdb.join(","),
         ...props.environment,
       },
     });
@@ -86,15 +83,13 @@ export class PipelineStack extends Stack {
       function: "plan",
       timeout: WORK_TIMEOUT,
       memoryMiB: 512,
-      environment: { MODFERRY_MODULES_FILE: MODULES_FILE },
-      files: { [MODULES_FILE]: JSON.stringify(this.#configuration.modules) },
     });
     grantTree(plan, { read: ["sumdb/*"], write: ["sumdb/*"] });
     grantVault(plan, {
       read: ["inbox/requests/*"],
       write: ["inbox/requests/*", "evidence/fork/*", "decisions/clear-fork/*"],
     });
-    grantLedger(plan, ["GetItem", "BatchGetItem", "Query", "PutItem", "DeleteItem"]);
+    grantLedger(plan, ["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem"]);
     this.#schedule(plan, this.#configuration.schedule.plan);
     return plan;
   }
@@ -122,7 +117,15 @@ export class PipelineStack extends Stack {
     });
     grantTree(work, { read: ["*"], write: ["*"] });
     grantVault(work, { read: ["inbox/requests/*", "requests/*"], write: ["requests/*", "evidence/*"] });
-    grantLedger(work, ["GetItem", "BatchGetItem", "Query", "PutItem", "DeleteItem", "BatchWriteItem"]);
+    grantLedger(work, [
+      "GetItem",
+      "BatchGetItem",
+      "Query",
+      "PutItem",
+      "UpdateItem",
+      "DeleteItem",
+      "BatchWriteItem",
+    ]);
     this.#grantSend(work);
     for (const queue of [this.#fresh, this.#backfill])
       this.#feed(work, queue, ORDERS_PER_CALL, this.#configuration.limits.workers);
@@ -141,7 +144,15 @@ export class PipelineStack extends Stack {
       write: ["*/@v/list", "*/@latest"],
     });
     grantVault(reconcile, { read: ["inbox/requests/*", "requests/*"] });
-    grantLedger(reconcile, ["GetItem", "BatchGetItem", "Query", "PutItem", "DeleteItem", "BatchWriteItem"]);
+    grantLedger(reconcile, [
+      "GetItem",
+      "BatchGetItem",
+      "Query",
+      "PutItem",
+      "UpdateItem",
+      "DeleteItem",
+      "BatchWriteItem",
+    ]);
     grantDueIndex(reconcile);
     this.#grantSend(reconcile);
     this.#schedule(reconcile, this.#configuration.schedule.reconcile);

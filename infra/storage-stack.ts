@@ -11,7 +11,7 @@ import {
 } from "aws-cdk-lib/aws-s3";
 import { CfnQueuePolicy, Queue, QueueEncryption } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
-import { DUE_INDEX, TABLE_KEY } from "../adapters/aws/ledger-table.ts";
+import { DUE_INDEX, STATE_INDEX, TABLE_KEY } from "../adapters/aws/ledger-table.ts";
 import type { Configuration } from "./configuration.ts";
 import { Names } from "./names.ts";
 
@@ -131,6 +131,12 @@ export class StorageStack extends Stack {
       indexName: DUE_INDEX.name,
       partitionKey: { name: DUE_INDEX.partition, type: AttributeType.STRING },
       sortKey: { name: DUE_INDEX.sort, type: AttributeType.NUMBER },
+      projectionType: ProjectionType.KEYS_ONLY,
+    });
+    table.addGlobalSecondaryIndex({
+      indexName: STATE_INDEX.name,
+      partitionKey: { name: STATE_INDEX.partition, type: AttributeType.STRING },
+      sortKey: { name: STATE_INDEX.sort, type: AttributeType.NUMBER },
       projectionType: ProjectionType.KEYS_ONLY,
     });
     return table;

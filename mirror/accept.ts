@@ -21,7 +21,11 @@ export async function acceptRequest(parts: MirrorParts, request: RequestKey): Pr
       ? record
       : { ...newRequest(request, body.tier), due: parts.now() + ORDER_LOST_AFTER },
   );
-  if (accepted?.state === "OPEN") await parts.queue.send(queueOf(request), [{ kind: "resolve", request }]);
+  if (accepted?.state !== "OPEN") return;
+  const { trace } = body;
+  await parts.queue.send(queueOf(request), [
+    { kind: "resolve", request, ...(trace === undefined ? {} : { trace }) },
+  ]);
 }
 
 function newRequest(request: RequestKey, tier: Tier): RequestRecord {

@@ -1,23 +1,27 @@
 import type { ChecksumDatabase } from "./checksum-database.ts";
 import { asMirrorError, type MirrorError } from "./errors.ts";
 import { describeStop, evidenceKey } from "./fork-stop.ts";
+import { noteHeadTime } from "./head-times.ts";
 import type { MirrorParts } from "./parts.ts";
 
 type Advancing = Pick<ChecksumDatabase, "name" | "advance">;
 
 /**
  * Moves the mirror to each database's newest head, side by side; one that cannot be had now, or has forked, holds up none
- * of the others: records are proven under the last head where they can be. Without a head so far nothing is asked: the
+ * of the others: records are proven under the last head where they can be. When a head was there is noted. Without a head so far nothing is asked: the
  * first record to be proven brings one, and perhaps no path here is covered.
  * @returns what is wrong, by database.
  */
 export async function advanceHeads(
-  { ledger }: Pick<MirrorParts, "ledger">,
+  { ledger, now }: Pick<MirrorParts, "ledger" | "now">,
   databases: readonly Advancing[],
 ): Promise<readonly { readonly database: string; readonly error: MirrorError }[]> {
   const advance = async (database: Advancing): Promise<MirrorError | undefined> => {
     try {
-      if ((await ledger.readHead(database.name)) !== undefined) await database.advance();
+      if ((await ledger.readHead(database.name)) === undefined) return undefined;
+      await database.advance();
+      // What a minimum age is counted from (mirror/sightings.ts).
+      await noteHeadTime({ ledger, now }, database.name);
       return undefined;
     } catch (thrown) {
       return asMirrorError(thrown, database.name);

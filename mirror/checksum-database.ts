@@ -1,17 +1,10 @@
-import type { ModuleVersion } from "../gomod/version.ts";
-import {
-  type ProvenHead,
-  type ProvenRecord,
-  SumdbClient,
-  type SumdbSource,
-  type TileStore,
-} from "../sumdb/client.ts";
-import { formatLookup, parseLookup } from "../sumdb/lookup.ts";
+import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
+import { type ProvenHead, type ProvenRecord, SumdbClient, type SumdbSource } from "../sumdb/client.ts";
 import type { Verifier } from "../sumdb/note.ts";
-import { FULL_TILE_SIZE, type ProvenTile } from "../sumdb/tile.ts";
+import type { ProvenTile } from "../sumdb/tile.ts";
 import type { TileExtent } from "../sumdb/tile-extent.ts";
 import type { SignedHead } from "../sumdb/tree-head.ts";
-import { sha256Of } from "./body.ts";
+import { DatabaseTiles } from "./database-tiles.ts";
 import { type Deadline, noDeadline } from "./deadline.ts";
 import { asMirrorError, MirrorError } from "./errors.ts";
 import type { Report } from "./events.ts";
@@ -19,11 +12,8 @@ import { ForkStop } from "./fork-stop.ts";
 import { HeadSeries } from "./head-series.ts";
 import type { Clock, Ledger, Tree, Vault } from "./ports.ts";
 import { ProofSource } from "./proof-source.ts";
+import { storeLookup } from "./stored-lookup.ts";
 import { TileFilling } from "./tile-filling.ts";
-import { lookupKey, type TreeKey, tileKey } from "./tree-keys.ts";
-
-/** A lookup is id, two lines, and a signed head of a few hundred bytes; cmd/go accepts 1 MB (modfetch/sumdb.go). */
-export const LARGEST_LOOKUP = 1_000_000;
 
 /** Holds the tiles that a head needs before it is published, as far as may be. @returns whether all are held. */
 type Fill = (head: SignedHead) => Promise<boolean>;
@@ -50,41 +40,39 @@ export interface ChecksumDatabaseParts {
 export class ChecksumDatabase {
   readonly name: string;
   readonly #parts: ChecksumDatabaseParts;
-  readonly #store: TileStore;
+  readonly #tiles: DatabaseTiles;
   readonly #source: ProofSource;
   readonly #series: HeadSeries;
   readonly #filling: TileFilling;
   readonly #stop: ForkStop;
-  /** Tiles that are being stored or are stored by this process, so that each is written once. */
-  readonly #stored = new Map<TreeKey, Promise<void>>();
   #client: Promise<SumdbClient> | undefined;
   readonly #published = new Map<number, Promise<void>>();
+  /** By `module@version`, while it is under way. */
+  readonly #proving = new Map<string, Promise<ProvenRecord>>();
   #beginFailed = false;
-  /** The lease is per process: two heads of ours are added one after the other. */
-  #lastHead: Promise<void> = Promise.resolve();
+  /** The end of what was begun last of all that needs the heads' lease. */
+  #lastTurn: Promise<unknown> = Promise.resolve();
 
   constructor(parts: ChecksumDatabaseParts) {
     this.name = parts.verifier.name;
     this.#parts = parts;
-    this.#store = {
-      read: async (tile) => (await parts.tree.get(tileKey(this.name, tile), FULL_TILE_SIZE))?.bytes,
-    };
-    this.#source = new ProofSource(parts.source, this.name, parts.now);
-    const source = this.#source;
-    const storeTiles = (tiles: readonly ProvenTile[]) => this.#storeTiles(tiles);
-    this.#stop = new ForkStop(this.name, parts);
-    const store = this.#store;
-    this.#filling = new TileFilling({
+    const tiles = new DatabaseTiles(this.name, parts.tree);
+    const source = new ProofSource(parts.source, this.name, parts.now);
+    const stop = new ForkStop(this.name, parts);
+    const filling = new TileFilling({
       ...parts,
       database: this.name,
       extent: parts.tiles ?? "needed",
       source,
-      store,
-      // Not by #storeTiles, which remembers each: these are many, and each is stored once.
-      storeTiles: async (tiles) => void (await Promise.all(tiles.map((tile) => this.#createTile(tile)))),
+      store: tiles,
+      storeTiles: (many) => tiles.create(many),
     });
-    const filling = this.#filling;
-    this.#series = new HeadSeries({ ...parts, source, store, storeTiles, filling, stop: this.#stop });
+    this.#tiles = tiles;
+    this.#source = source;
+    this.#stop = stop;
+    this.#filling = filling;
+    const storeTiles = (few: readonly ProvenTile[]) => tiles.store(few);
+    this.#series = new HeadSeries({ ...parts, source, store: tiles, storeTiles, filling, stop });
   }
 
   /**
@@ -119,7 +107,8 @@ export class ChecksumDatabase {
         // Perhaps it waits for its tiles; else it is published already.
         await this.#publishProven(present, fill);
         const newest = await this.#parts.ledger.readHead(this.name);
-        return newest !== undefined && (await fill(newest)) && (await this.#series.support());
+        if (newest === undefined || !(await fill(newest))) return false;
+        return await this.#inTurn(() => this.#series.support());
       });
     } catch (thrown) {
       throw asMirrorError(thrown, this.name);
@@ -146,7 +135,15 @@ export class ChecksumDatabase {
    * moves on by itself where a record lies beyond it, or where we have none.
    * @throws MirrorError absent where the database has no record of it; mismatch where a proof fails; stopped at a fork.
    */
-  async prove(version: ModuleVersion): Promise<ProvenRecord> {
+  prove(version: ModuleVersion): Promise<ProvenRecord> {
+    // Whoever compares a file that he has already asks for the same proof as the fetch that goes on meanwhile.
+    const name = formatModuleVersion(version);
+    const proving = this.#proving.get(name) ?? this.#prove(version).finally(() => this.#proving.delete(name));
+    this.#proving.set(name, proving);
+    return proving;
+  }
+
+  async #prove(version: ModuleVersion): Promise<ProvenRecord> {
     const client = await this.#open();
     try {
       return await this.#stop.guard(() => client.prove(version));
@@ -166,19 +163,10 @@ export class ChecksumDatabase {
       await this.#publishProven(proven);
     });
     await this.#stop.check();
-    const key = lookupKey(this.name, version);
-    const bytes = formatLookup(proven.id, proven.text, proven.head.note);
-    if ((await this.#parts.tree.create(key, bytes, sha256Of(bytes))) === "created") return;
-    const stored = await this.#parts.tree.get(key, LARGEST_LOOKUP);
-    if (stored === undefined)
-      throw new MirrorError("transient", key, `${key}: was there and is gone; try again`);
-    const earlier = parseLookup(stored.bytes);
-    if (earlier.id === proven.id && earlier.text === proven.text) return;
-    const message = `${key}: the published lookup is another record than the proven one; run \`modferry verify\``;
-    throw new MirrorError("mismatch", key, message);
+    await storeLookup(this.#parts.tree, this.name, version, proven);
   }
 
-  /** Where all that is missing is little, clients need not wait for the next tick; what fails here, that one says. */
+  /** In turn already. Where little is missing, clients need not wait for the next tick; what fails, that one says. */
   async #beginInPassing(head: SignedHead): Promise<void> {
     if (this.#beginFailed) return;
     try {
@@ -203,34 +191,15 @@ export class ChecksumDatabase {
       name: this.name,
       verifier,
       source: this.#source,
-      store: this.#store,
+      store: this.#tiles,
       ...(head === undefined ? {} : { head }),
     });
-  }
-
-  async #storeTiles(tiles: readonly ProvenTile[]): Promise<void> {
-    await Promise.all(tiles.map((tile) => this.#storeTile(tile)));
-  }
-
-  #storeTile(tile: ProvenTile): Promise<void> {
-    const key = tileKey(this.name, tile.tile);
-    const known = this.#stored.get(key);
-    if (known !== undefined) return known;
-    // `exists` is as good as `created`: whoever stored it had proven it, and a tile's bytes follow from its path.
-    const storing = this.#createTile(tile);
-    this.#stored.set(key, storing);
-    storing.catch(() => this.#stored.delete(key));
-    return storing;
-  }
-
-  async #createTile({ tile, bytes }: ProvenTile): Promise<void> {
-    await this.#parts.tree.create(tileKey(this.name, tile), bytes, sha256Of(bytes));
   }
 
   /** Stores the tiles, then publishes the head; a head of another line than ours leaves nothing. */
   async #publishProven({ head, tiles }: ProvenHead, fill?: Fill): Promise<void> {
     if (!this.#published.has(head.size)) await this.#series.refuseOtherLine(head);
-    await this.#storeTiles(tiles);
+    await this.#tiles.store(tiles);
     (await this.#open()).stored(tiles.map(({ tile }) => tile));
     await this.#publishHead(head, fill);
   }
@@ -242,14 +211,20 @@ export class ChecksumDatabase {
   ): Promise<void> {
     const known = this.#published.get(head.size);
     if (known !== undefined) return known;
-    const adding = this.#lastHead.then(async () => {
+    const adding = this.#inTurn(async () => {
       const supported = await this.#series.add(head, fill);
       this.#parts.report({ event: "head", database: this.name, size: head.size });
       if (!supported) await this.#beginInPassing(head);
     });
     this.#published.set(head.size, adding);
     adding.catch(() => this.#published.delete(head.size));
-    this.#lastHead = adding.catch(() => undefined);
     return adding;
+  }
+
+  /** What needs the heads' lease is done one after the other: nothing here waits for a lease of our own. */
+  #inTurn<Result>(act: () => Promise<Result>): Promise<Result> {
+    const turn = this.#lastTurn.then(act);
+    this.#lastTurn = turn.catch(() => undefined);
+    return turn;
   }
 }

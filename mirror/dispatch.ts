@@ -1,10 +1,12 @@
 import type { ModuleVersion } from "../gomod/version.ts";
 import type { ClosureFile, Need } from "./closure-file.ts";
 import { lostFiles, withoutLost } from "./lost-files.ts";
-import { type FetchOrder, POLL_FEED, queueOf, type RequestKey, VERSIONS_PER_ORDER } from "./orders.ts";
+import { type FetchOrder, isFeedName, queueOf, type RequestKey, VERSIONS_PER_ORDER } from "./orders.ts";
 import type { MirrorParts } from "./parts.ts";
+import { pinsOf } from "./pins.ts";
 import { openDatabases, unprovenBy } from "./prove-version.ts";
 import { covers, ORDER_LOST_AFTER, toBeProven, type VersionRecord, want } from "./records.ts";
+import { pinned } from "./refusal.ts";
 import { handedInAt } from "./requests.ts";
 import { settle } from "./settle.ts";
 import { updateRecords, updateRequest } from "./update.ts";
@@ -57,7 +59,8 @@ async function recordNeeds(
   let missing = 0;
   const since = handedInAt(request);
   // A feed's ticks would ask for each of a graph's versions again and again.
-  const asksAgain = request.name !== POLL_FEED;
+  const asksAgain = !isFeedName(request.name);
+  const isPinned = await pinsOf(parts, request);
   for (let at = 0; at < needs.length; at += RECORDS_PER_WRITE) {
     const some = needs.slice(at, at + RECORDS_PER_WRITE);
     for (const extent of ["mod", "whole"] as const) {
@@ -68,7 +71,8 @@ async function recordNeeds(
       const lacksProof = (record: VersionRecord) => unprovenBy(record, databasesFor(record.path)).length > 0;
       const records = await updateRecords(parts.ledger, versions, (record, version) => {
         const provable = parts.databasesFor(version.path).length > 0;
-        const next = want(withoutLost(record, lost), version, extent, request.name, now, provable, since);
+        const known = want(withoutLost(record, lost), version, extent, request.name, now, provable, since);
+        const next = extent === "whole" && isPinned(version) ? pinned(known) : known;
         // Once for each request: what a database had no record of when it was asked is not asked for again.
         return next.wantedAt <= since && lacksProof(next) ? toBeProven(next, now) : next;
       });

@@ -2,16 +2,18 @@ import { FormatError } from "../gomod/format-error.ts";
 import { ForkError, ProofError } from "../sumdb/proof-error.ts";
 
 /** What kind of trouble it is, and so what happens next (docs/architecture.md, Errors). A closed union. */
-export type ErrorClass =
-  | "transient"
-  | "unauthorized"
-  | "withheld"
-  | "malformed"
-  | "absent"
-  | "mismatch"
-  | "stopped"
-  | "denied"
-  | "misuse";
+export const ERROR_CLASSES = [
+  "transient",
+  "unauthorized",
+  "withheld",
+  "malformed",
+  "absent",
+  "mismatch",
+  "stopped",
+  "denied",
+  "misuse",
+] as const;
+export type ErrorClass = (typeof ERROR_CLASSES)[number];
 
 export interface MirrorErrorOptions {
   readonly cause?: unknown;
@@ -57,11 +59,11 @@ export function misuse(subject: string, message: string, cause?: unknown): Mirro
 export function asMirrorError(thrown: unknown, subject: string): MirrorError {
   if (thrown instanceof MirrorError) return thrown;
   if (thrown instanceof FormatError) {
-    return new MirrorError("malformed", subject, `${subject}: ${thrown.message}`, { cause: thrown });
+    return new MirrorError("malformed", subject, about(subject, thrown.message), { cause: thrown });
   }
   if (thrown instanceof ForkError) {
     const evidence = Buffer.concat([thrown.older, thrown.newer]);
-    return new MirrorError("mismatch", subject, `${subject}: ${thrown.message}`, { cause: thrown, evidence });
+    return new MirrorError("mismatch", subject, about(subject, thrown.message), { cause: thrown, evidence });
   }
   if (thrown instanceof ProofError) {
     // A record that is not the database's convicts this version; damaged tiles or notes convict only the reply.
@@ -71,5 +73,16 @@ export function asMirrorError(thrown: unknown, subject: string): MirrorError {
     });
   }
   const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return new MirrorError("transient", subject, `${subject}: ${message}`, { cause: thrown });
+  return new MirrorError("transient", subject, about(subject, message), { cause: thrown });
+}
+
+/**
+ * A message with its subject in front, once: go's own begin with the file's name (`go.mod:3: …`), and where the subject
+ * is `path@version`, with `module path: …`, which then says nothing more.
+ */
+export function about(subject: string, message: string): string {
+  const rest = message.startsWith(subject) ? message.slice(subject.length) : undefined;
+  if (rest !== undefined && /^[: ]/.test(rest)) return message;
+  const module = `module ${subject.slice(0, Math.max(0, subject.lastIndexOf("@")))}: `;
+  return `${subject}: ${message.startsWith(module) ? message.slice(module.length) : message}`;
 }

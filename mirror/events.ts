@@ -28,6 +28,26 @@ export type MirrorEvent =
       readonly class: ErrorClass;
       readonly message: string;
     }
+  /** Its zip stays out, by the policy or a block; `.mod`, `.info` and lookup are served. */
+  | {
+      readonly event: "refusedByPolicy";
+      readonly version: ModuleVersion;
+      readonly state: State;
+      readonly rule: string;
+      readonly message: string;
+    }
+  | { readonly event: "blocked" | "unblocked"; readonly version: ModuleVersion }
+  /** Lines of a module index that name no version of a module; `message` says what is wrong with the first. */
+  | {
+      readonly event: "indexSkipped";
+      readonly feed: string;
+      readonly lines: number;
+      readonly message: string;
+    }
+  /** More versions of one moment than one answer of the index holds: some of them cannot be asked for. */
+  | { readonly event: "indexOverfull"; readonly feed: string; readonly stamp: string }
+  /** A file of a module cache that is not what the checksum database says, or cannot be read: upstream's is taken. */
+  | { readonly event: "seed-refused"; readonly subject: string; readonly message: string }
   /** A list that upstream refuses: its module offers no upgrade here, where the go command online would fail. */
   | { readonly event: "refused"; readonly subject: string; readonly message: string }
   | { readonly event: "listed"; readonly version: ModuleVersion }
@@ -46,6 +66,16 @@ export type MirrorEvent =
       readonly database: string;
       /** Of the report in the vault, `evidence/fork/<evidence>`. */
       readonly evidence: Sha256;
+      readonly reason: string;
+    }
+  /** It refuses our credentials, or everything. Said when that is found, and again in each run while it is stopped. */
+  | {
+      readonly event: "upstream-stopped";
+      /** `name` or `name:port`. */
+      readonly host: string;
+      /** The path below which it lies there. */
+      readonly path: string;
+      /** One line without secrets. */
       readonly reason: string;
     }
   | {

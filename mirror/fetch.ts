@@ -1,5 +1,6 @@
 import { type H1, h1OfGoMod } from "../gomod/dirhash.ts";
 import { type Info, parseInfo, printInfo } from "../gomod/info.ts";
+import { TOOLCHAIN_MODULE } from "../gomod/toolchain-version.ts";
 import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
 import { type Body, isSpool, type Sha256, sha256Of, sha256Stream, sizeOf } from "./body.ts";
 import { asMirrorError, EVIDENCE_LIMIT, MirrorError } from "./errors.ts";
@@ -16,6 +17,13 @@ export const LARGEST_INFO = 64 * 1024;
 
 type FetchParts = Pick<MirrorParts, "tree" | "upstream" | "zips" | "databasesFor">;
 
+export interface FetchOptions {
+  /** False: `.mod` and `.info` of what is wanted whole, but not its zip, which policy or a block keeps out. */
+  readonly withZip?: boolean;
+  /** Looks at the zip's size in bytes before anything is stored; what it throws ends the fetch. */
+  readonly checkSize?: (bytes: number) => void;
+}
+
 /**
  * Fetches, proves and stores what is wanted of a version and not held, in this order, each create-only:
  * tiles, head, lookup, `.mod`, zip, `.info`. Nothing is stored before all of it is proven. A crash anywhere leaves proven
@@ -26,26 +34,28 @@ type FetchParts = Pick<MirrorParts, "tree" | "upstream" | "zips" | "databasesFor
 export async function fetchVersion(
   parts: FetchParts,
   record: VersionRecord,
+  { withZip = true, checkSize = () => {} }: FetchOptions = {},
 ): Promise<{ added: Fetched; bytes: number; goMod: Uint8Array | undefined }> {
   const covering = parts.databasesFor(record.path);
-  const fetching = {
-    mod: record.held === "nothing",
-    zip: record.wanted === "whole" && record.held !== "whole",
-  };
+  const whole = record.wanted === "whole" && record.held !== "whole";
+  const isNew = record.held === "nothing";
+  // Go asks one platform's `.info` for a toolchain of any (facts: go-client): it comes with that one's `.mod`.
+  const info = whole || (isNew && record.path === TOOLCHAIN_MODULE);
+  const fetching = { mod: isNew, info, zip: whole && withZip };
   for (const database of unprovenBy(record, covering)) await database.checkStop();
   // allSettled: a spooled zip must be disposed of even when its sibling fails first.
-  const [proof, mod, info, zip] = await Promise.allSettled([
+  const [proof, mod, infoFile, zip] = await Promise.allSettled([
     proveVersion(record, covering),
     fetching.mod ? parts.upstream.mod(record) : undefined,
-    fetching.zip ? parts.upstream.info(record) : undefined,
-    fetching.zip ? fetchZip(parts, record) : undefined,
+    fetching.info ? parts.upstream.info(record) : undefined,
+    fetching.zip ? fetchZip(parts, record, checkSize) : undefined,
   ]);
   const body = zip.status === "fulfilled" ? zip.value?.body : undefined;
   try {
     const proofs = settled(proof);
     const goMod = settled(mod);
     const checked = settled(zip);
-    const infoBytes = settled(info);
+    const infoBytes = settled(infoFile);
     const modH1 = goMod === undefined ? undefined : h1OfGoMod(goMod);
     const claims = claimsOf(record, proofs);
     requireAgreement(record, claims);
@@ -82,9 +92,14 @@ export async function fetchVersion(
   }
 }
 
-async function fetchZip(parts: FetchParts, version: ModuleVersion): Promise<{ body: Body; h1: H1 }> {
+async function fetchZip(
+  parts: FetchParts,
+  version: ModuleVersion,
+  checkSize: (bytes: number) => void,
+): Promise<{ body: Body; h1: H1 }> {
   const body = await parts.upstream.zip(version);
   try {
+    checkSize(sizeOf(body));
     return { body, h1: (await parts.zips.check(body, version)).h1 };
   } catch (thrown) {
     const error = asMirrorError(thrown, formatModuleVersion(version));
@@ -152,7 +167,10 @@ async function storeZip(parts: FetchParts, version: ModuleVersion, body: Body, h
   const stored = await parts.tree.open(key);
   if (stored === undefined) throw vanished(key);
   try {
-    const present = await checkStoredZip(parts, stored, version);
+    const present = await checkStoredZip(parts, stored, version).catch((thrown: unknown) => {
+      // Cut short, or no zip at all: upstream's is proven, so it is the tree's that is wrong.
+      throw asMirrorError(thrown, key).class === "malformed" ? damaged(version, key) : thrown;
+    });
     if (present.h1 !== h1) throw damaged(version, key);
     return { sha256: present.sha256, size: stored.size };
   } finally {

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { SumdbClient, type SumdbSource, type TileStore } from "../sumdb/client.ts";
 import type { Verifier } from "../sumdb/note.ts";
 import { ForkError } from "../sumdb/proof-error.ts";
@@ -8,15 +7,13 @@ import { openTreeHead, type SignedHead } from "../sumdb/tree-head.ts";
 import { sha256Of } from "./body.ts";
 import { MirrorError } from "./errors.ts";
 import type { ForkStop } from "./fork-stop.ts";
+import { HeadLease } from "./head-lease.ts";
 import type { Ledger, Tree } from "./ports.ts";
 import type { TileFilling } from "./tile-filling.ts";
 import { supportedKey, treeHeadKey } from "./tree-keys.ts";
 
 /** A signed head has a few hundred bytes; cmd/go accepts 1 MB (modfetch/sumdb.go). */
 const LARGEST_HEAD = 1_000_000;
-/** Adding a head reads and writes a handful of objects; the lease outlives any one of them by far. In ms. */
-const HEAD_LEASE = 60_000;
-const LEASE_POLL = 200;
 
 export interface HeadSeriesParts {
   readonly verifier: Verifier;
@@ -27,6 +24,7 @@ export interface HeadSeriesParts {
   readonly storeTiles: (tiles: readonly ProvenTile[]) => Promise<void>;
   readonly filling: Pick<TileFilling, "begun" | "isFilled">;
   readonly now: () => number;
+  /** Names this process in leases. */
   readonly owner: string;
   readonly stop: Pick<ForkStop, "check">;
 }
@@ -54,14 +52,11 @@ export class HeadSeries {
    * ForkError, also when another head of the same size is published.
    */
   async add(head: SignedHead, fill: (head: SignedHead) => Promise<boolean>): Promise<boolean> {
-    const { ledger, owner } = this.#parts;
-    try {
-      await this.#addInLine(head, fill);
+    return await this.#underLease(async (lease) => {
+      await this.#addInLine(head, fill, lease);
       await this.#moveTreeHead(head);
       return await this.#support();
-    } finally {
-      await ledger.releaseLease(this.#lease, owner);
-    }
+    });
   }
 
   /**
@@ -80,12 +75,18 @@ export class HeadSeries {
 
   /** Lets clients ask this tree if all tiles of the extent are held up to the newest head. @returns whether they are. */
   async support(): Promise<boolean> {
-    const { ledger, owner } = this.#parts;
-    try {
-      await this.#takeLease();
+    return await this.#underLease(async (lease) => {
+      await lease.take();
       return await this.#support();
+    });
+  }
+
+  async #underLease<Result>(act: (lease: HeadLease) => Promise<Result>): Promise<Result> {
+    const lease = new HeadLease({ ...this.#parts, database: this.#parts.verifier.name });
+    try {
+      return await act(lease);
     } finally {
-      await ledger.releaseLease(this.#lease, owner);
+      await lease.release();
     }
   }
 
@@ -99,20 +100,20 @@ export class HeadSeries {
     return true;
   }
 
-  get #lease(): string {
-    return `head#${this.#parts.verifier.name}`;
-  }
-
   /**
    * Bridging asks the source, and may outlast the lease: so it is taken anew after each bridge and the neighbours are
    * read again, until both bridges are there. Then nothing but the ledger's one write is between the two. Tiles are
    * filled after that, when the head is known to be on our line, and without the lease, since it may take minutes.
    */
-  async #addInLine(head: SignedHead, fill: (head: SignedHead) => Promise<boolean>): Promise<void> {
-    const { ledger, verifier, stop, filling, owner } = this.#parts;
+  async #addInLine(
+    head: SignedHead,
+    fill: (head: SignedHead) => Promise<boolean>,
+    lease: HeadLease,
+  ): Promise<void> {
+    const { ledger, verifier, stop, filling } = this.#parts;
     const bridged = new Set<string>();
     for (;;) {
-      await this.#takeLease();
+      await lease.take();
       await stop.check();
       const { before, same, after } = await this.#neighbours(head);
       if (same !== undefined) return refuseFork(same, head);
@@ -123,28 +124,12 @@ export class HeadSeries {
       if (next === undefined) {
         if (!(await filling.begun()) || (await filling.isFilled(head.size)))
           return await ledger.addHead(verifier.name, head);
-        await ledger.releaseLease(this.#lease, owner);
+        await lease.release();
         if (!(await fill(head))) throw unfilled(verifier.name, head);
         continue;
       }
       await this.#bridge(...next);
       bridged.add(`${next[0].size} ${next[1].size}`);
-    }
-  }
-
-  async #takeLease(): Promise<void> {
-    const { ledger, now, owner } = this.#parts;
-    const lease = this.#lease;
-    const giveUp = now() + HEAD_LEASE;
-    while (!(await ledger.takeLease(lease, owner, now(), now() + HEAD_LEASE))) {
-      if (now() > giveUp) {
-        throw new MirrorError(
-          "transient",
-          lease,
-          `${lease}: another worker has held this lease for a minute; try again`,
-        );
-      }
-      await sleep(LEASE_POLL);
     }
   }
 

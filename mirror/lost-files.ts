@@ -29,9 +29,10 @@ export async function lostFiles(
     const lookups: string[] = [];
     for (const database of Object.keys(record.sumdbRecords ?? {}))
       if (!(await there(lookupKey(database, record)))) lookups.push(database);
-    const mod = await there(modKey(record));
+    const mod = await sameSize(parts.tree, modKey(record), record.modSize);
     const whole =
-      record.held !== "whole" || ((await there(zipKey(record))) && (await there(infoKey(record))));
+      record.held !== "whole" ||
+      ((await sameSize(parts.tree, zipKey(record), record.zipSize)) && (await there(infoKey(record))));
     if (lookups.length === 0 && mod && whole) return;
     const held = mod && lookups.length === 0 ? "mod" : "nothing";
     lost.set(formatModuleVersion(record), { held, lookups });
@@ -46,6 +47,13 @@ async function isThere(tree: Tree, key: TreeKey): Promise<boolean> {
   const object = await tree.open(key);
   await object?.close();
   return object !== undefined;
+}
+
+/** An object of another size is not what was stored: it is fetched again, compared, and then in CONFLICT. */
+async function sameSize(tree: Tree, key: TreeKey, size: number | undefined): Promise<boolean> {
+  const object = await tree.open(key);
+  await object?.close();
+  return object !== undefined && (size === undefined || object.size === size);
 }
 
 /** The record as the tree has it; without its lookup the version is proven and published anew. */

@@ -77,9 +77,14 @@ function missingNeed(need: Need, records: Records): Missing[] {
   ];
 }
 
-/** Whether upstream lacks or refuses what only upgrades lead to: then it is not listed, and nobody misses it. */
+const REFUSED_FOR_GOOD: readonly VersionRecord["state"][] = ["WITHHELD", "GONE", "DENIED", "BLOCKED"];
+
+/**
+ * Whether upstream lacks what only upgrades lead to, or upstream, the policy or a block refuses it: then it is not
+ * listed, and nobody misses it. What is merely too young is missed: it comes.
+ */
 function isRefusedBeyond({ own }: Need, { state, held }: VersionRecord): boolean {
-  if (own === undefined || (state !== "WITHHELD" && state !== "GONE")) return false;
+  if (own === undefined || !REFUSED_FOR_GOOD.includes(state)) return false;
   return own === "nothing" || covers(held, own);
 }
 

@@ -3,6 +3,7 @@ import { asMirrorError, type MirrorError } from "./errors.ts";
 import { keepEvidence } from "./evidence.ts";
 import type { MirrorParts } from "./parts.ts";
 import { covers, type Extent, type Fetched, failed, fetched, type VersionRecord } from "./records.ts";
+import { type Refusal, refused } from "./refusal.ts";
 import { updateRecords } from "./update.ts";
 
 type OutcomeParts = Pick<MirrorParts, "ledger" | "vault" | "now" | "report">;
@@ -36,6 +37,27 @@ export async function noteFetched(
     () => (becameWhole ? { event: "held", version, at: parts.now() } : undefined),
   );
   parts.report({ event: "fetched", version, held: added.held === "whole" ? "whole" : "mod", bytes });
+  return record;
+}
+
+/**
+ * Notes what keeps a version's zip out, with what was stored of the rest of it.
+ * @returns the record as it is stored now.
+ */
+export async function noteRefused(
+  parts: OutcomeParts,
+  version: ModuleVersion,
+  added: Fetched,
+  refusal: Refusal,
+): Promise<VersionRecord | undefined> {
+  let counted = false;
+  const [record] = await updateRecords(parts.ledger, [version], (current) => {
+    const after = current && refused(current, refusal, added, parts.now());
+    counted = after !== current;
+    return after;
+  });
+  const { state, rule, reason: message } = refusal;
+  if (counted) parts.report({ event: "refusedByPolicy", version, state, rule, message });
   return record;
 }
 

@@ -4,7 +4,9 @@ import type { Report } from "./events.ts";
 
 export { type Deadline, noDeadline } from "./deadline.ts";
 
+import type { Policy } from "./policy.ts";
 import type { Clock, Ledger, Queue, Tree, Upstream, Vault, ZipChecker } from "./ports.ts";
+import type { Vulnerabilities } from "./vulndb-reader.ts";
 
 /** The ports that a mirror is built of; functions/ and cli/ put them together, mirror/ only uses them. */
 export interface MirrorParts {
@@ -18,4 +20,8 @@ export interface MirrorParts {
   readonly databasesFor: (path: ModulePath) => readonly ChecksumDatabase[];
   readonly now: Clock;
   readonly report: Report;
+  /** Who may come in; absent: all. */
+  readonly policy?: Policy;
+  /** The vulnerability database, for a policy that asks for it. */
+  readonly vulnerabilities?: Vulnerabilities;
 }

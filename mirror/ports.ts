@@ -5,7 +5,7 @@ import type { SumdbSource } from "../sumdb/client.ts";
 import type { SignedHead } from "../sumdb/tree-head.ts";
 import type { Body, Sha256 } from "./body.ts";
 import type { Order, QueueName, RequestKey } from "./orders.ts";
-import type { VersionRecord } from "./records.ts";
+import type { FeedWindow, State, VersionRecord } from "./records.ts";
 import type { RequestRecord } from "./requests.ts";
 import type { TreeKey } from "./tree-keys.ts";
 
@@ -40,6 +40,13 @@ export interface Tree {
    * @returns `changed` when another writer was first: read again and start over.
    */
   replace(key: TreeKey, bytes: Uint8Array, previous: string | undefined): Promise<"replaced" | "changed">;
+  /**
+   * Removes an object that a block takes out, or `@latest` of a module of which nothing is listed any more, if it still
+   * is what was read; durable on return.
+   * @param previous the ETag that was read.
+   * @returns `removed` also when there is no such object; `changed` when it is another one by now.
+   */
+  remove(key: TreeKey, previous: string): Promise<"removed" | "changed">;
   /** The whole of a small object; undefined when there is none. Throws MirrorError malformed above `limit` bytes. */
   get(
     key: TreeKey,
@@ -65,7 +72,7 @@ export interface Vault {
 
 /** One line of the journal: what a mirror downstream, or a snapshot, has to know. */
 export interface JournalEntry {
-  readonly event: "held" | "listed";
+  readonly event: "held" | "listed" | "blocked" | "unblocked";
   readonly version: ModuleVersion;
   /** Milliseconds since the epoch. */
   readonly at: number;
@@ -76,6 +83,43 @@ export interface RecordChange {
   readonly record: VersionRecord;
   /** Written in the same transaction. */
   readonly journal?: JournalEntry;
+  /** What the write changes in the count of open work of feeds; counted in the same transaction. */
+  readonly work?: readonly WorkChange[];
+}
+
+/** One record of a feed's window is at work now (1), or no more (-1). */
+export interface WorkChange extends FeedWindow {
+  readonly change: 1 | -1;
+}
+
+/** A window of a feed in which records are still at work. */
+export interface OpenWork {
+  /** The UTC hour of the feed's own stamps, `2026-01-31T23`. */
+  readonly window: string;
+  readonly open: number;
+}
+
+/**
+ * A small item beside the records: `upstream`, what all workers know of a host; `control`, what an operator has set;
+ * `block`, a pattern that is taken out.
+ */
+export interface LedgerItem {
+  readonly kind: "upstream" | "control" | "block";
+  readonly name: string;
+  /** Counts the writes; 0 is an item that was never stored. */
+  readonly revision: number;
+  /** JSON, below LARGEST_ITEM bytes. */
+  readonly value: Readonly<Record<string, unknown>>;
+}
+
+/** How large a LedgerItem's value may be as JSON: such an item costs two write units of DynamoDB at most. */
+export const LARGEST_ITEM = 1_900;
+
+/** How many records are in a state. */
+export interface StateCount {
+  readonly count: number;
+  /** The earliest `wantedAt` among them, in ms since the epoch. */
+  readonly oldest?: number;
 }
 
 /** A feed's watermark: moved only after all up to it is durably recorded. */
@@ -117,6 +161,27 @@ export interface Ledger {
   records(): AsyncIterable<VersionRecord>;
   /** Records whose `due` is at or before `before`, soonest first as far as the index goes, at most `limit`. */
   due(before: number, limit: number): Promise<VersionRecord[]>;
+
+  /**
+   * Records in a state other than READY, the longest wanted first, from behind `after` on. From an index that may lag:
+   * each is read again, and is left out where it is in that state no more.
+   */
+  inState(
+    state: State,
+    page: { readonly limit: number; readonly after?: VersionRecord },
+  ): Promise<VersionRecord[]>;
+  /** How many are in a state other than READY; from the same index. */
+  countState(state: State): Promise<StateCount>;
+  /** The windows of a feed from `from` on in which records are at work, in time's order. Strongly consistent. */
+  openWork(feed: string, from: string): AsyncIterable<OpenWork>;
+
+  readItem(kind: LedgerItem["kind"], name: string): Promise<LedgerItem | undefined>;
+  /** As `write`: only if the stored revision is the item's. Throws MirrorError misuse above LARGEST_ITEM. */
+  writeItem(item: LedgerItem): Promise<LedgerItem | "changed">;
+  /** Deletes it if the stored revision is the item's. @returns whether it is gone by this call. */
+  deleteItem(item: LedgerItem): Promise<boolean>;
+  /** All of a kind, by name's bytes. */
+  items(kind: LedgerItem["kind"]): AsyncIterable<LedgerItem>;
 
   readRequest(key: RequestKey): Promise<RequestRecord | undefined>;
   /** As `write`: only if the stored revision is the one in `record`. */

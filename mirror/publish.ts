@@ -4,9 +4,9 @@ import { parseVersionList, printVersionList } from "../gomod/list-file.ts";
 import type { ModulePath } from "../gomod/module-path.ts";
 import { isPseudoVersion } from "../gomod/pseudo-version.ts";
 import { formatModuleVersion, type ModuleVersion, type Version } from "../gomod/version.ts";
+import { latestOf } from "../gomod/version-query.ts";
 import { MirrorError } from "./errors.ts";
 import { LARGEST_GO_MOD, LARGEST_INFO } from "./fetch.ts";
-import { latestVersion } from "./latest.ts";
 import type { MirrorParts } from "./parts.ts";
 import type { JournalEntry } from "./ports.ts";
 import { infoKey, latestKey, listKey, modKey } from "./tree-keys.ts";
@@ -35,7 +35,40 @@ export async function ensureList(parts: Pick<MirrorParts, "tree">, path: ModuleP
 export async function publish(parts: PublishParts, path: ModulePath, add: readonly Version[]): Promise<void> {
   await extendList(parts, path, add);
   await moveLatest(parts, path, add);
-  await noteListed(parts, path, add);
+  const taken = await noteListed(parts, path, add);
+  // Blocked since the caller has seen it. A crash before this leaves a version listed that the block's own second look
+  // takes off again (mirror/block.ts).
+  if (taken.length > 0) await unpublish(parts, path, taken);
+}
+
+/**
+ * Takes versions off `@v/list` and `@latest`; where nothing is left for `@latest`, that goes. The caller notes it in
+ * the ledger. Doing it again changes nothing.
+ */
+export async function unpublish(
+  parts: Pick<PublishParts, "tree" | "ledger">,
+  path: ModulePath,
+  remove: readonly Version[],
+): Promise<void> {
+  await shrinkList(parts, path, remove);
+  await moveLatest(parts, path, [], remove);
+}
+
+async function shrinkList(
+  { tree }: Pick<PublishParts, "tree">,
+  path: ModulePath,
+  remove: readonly Version[],
+): Promise<void> {
+  const key = listKey(path);
+  for (;;) {
+    const current = await tree.get(key, LARGEST_LIST);
+    if (current === undefined) return;
+    const before = parseVersionList(current.bytes).versions;
+    const versions = before.filter((version) => !remove.includes(version));
+    if (versions.length === before.length) return;
+    const bytes = new TextEncoder().encode(printVersionList(versions));
+    if ((await tree.replace(key, bytes, current.etag)) === "replaced") return;
+  }
 }
 
 async function extendList(parts: PublishParts, path: ModulePath, add: readonly Version[]): Promise<void> {
@@ -55,7 +88,12 @@ async function extendList(parts: PublishParts, path: ModulePath, add: readonly V
  * `@latest` is the `.info` of the best version that the list, `@latest` itself or the ledger names: of two workers at
  * once, whichever comes last sees what the other has published, since each reads `@latest` before all else.
  */
-async function moveLatest(parts: PublishParts, path: ModulePath, add: readonly Version[]): Promise<void> {
+async function moveLatest(
+  parts: Pick<PublishParts, "tree" | "ledger">,
+  path: ModulePath,
+  add: readonly Version[],
+  remove: readonly Version[] = [],
+): Promise<void> {
   const key = latestKey(path);
   const hasGoMod = async (version: Version) => await hasOwnGoMod(parts, { path, version });
   for (;;) {
@@ -65,8 +103,12 @@ async function moveLatest(parts: PublishParts, path: ModulePath, add: readonly V
     const list = await parts.tree.get(listKey(path), LARGEST_LIST);
     for (const version of list === undefined ? [] : parseVersionList(list.bytes).versions) known.add(version);
     for (const record of await parts.ledger.readModule(path)) if (record.listed) known.add(record.version);
-    const best = await latestVersion(known, hasGoMod);
-    if (best === undefined) return;
+    for (const version of remove) known.delete(version);
+    const best = await latestOf(known, hasGoMod);
+    if (best === undefined) {
+      if (current === undefined || (await parts.tree.remove(key, current.etag)) === "removed") return;
+      continue;
+    }
     const info = await parts.tree.get(infoKey({ path, version: best }), LARGEST_INFO);
     if (info === undefined) throw notInTree({ path, version: best }, ".info");
     if (current !== undefined && Buffer.from(current.bytes).equals(info.bytes)) return;
@@ -74,7 +116,7 @@ async function moveLatest(parts: PublishParts, path: ModulePath, add: readonly V
   }
 }
 
-async function hasOwnGoMod(parts: PublishParts, version: ModuleVersion): Promise<boolean> {
+async function hasOwnGoMod(parts: Pick<PublishParts, "tree">, version: ModuleVersion): Promise<boolean> {
   const goMod = await parts.tree.get(modKey(version), LARGEST_GO_MOD);
   if (goMod === undefined) throw notInTree(version, ".mod");
   return !isLegacyGoMod(version.path, goMod.bytes);
@@ -89,14 +131,24 @@ function notInTree(version: ModuleVersion, file: string): MirrorError {
   );
 }
 
-async function noteListed(parts: PublishParts, path: ModulePath, add: readonly Version[]): Promise<void> {
+/** @returns those that may not be listed any more. */
+async function noteListed(
+  parts: PublishParts,
+  path: ModulePath,
+  add: readonly Version[],
+): Promise<readonly Version[]> {
   let open = [...add];
+  const taken: Version[] = [];
   while (open.length > 0) {
     const records = (await parts.ledger.read(open.map((version) => ({ path, version })))).filter(
       (record) => record !== undefined && !record.listed,
     );
     const changes = records.flatMap((record) => {
       if (record === undefined) return [];
+      if (record.held !== "whole") {
+        taken.push(record.version);
+        return [];
+      }
       const journal: JournalEntry = {
         event: "listed",
         version: { path, version: record.version },
@@ -113,4 +165,5 @@ async function noteListed(parts: PublishParts, path: ModulePath, add: readonly V
       else parts.report({ event: "listed", version: { path, version } });
     });
   }
+  return taken;
 }

@@ -1,9 +1,11 @@
 import { formatModuleVersion } from "../gomod/version.ts";
+import { finishBlocks } from "./block.ts";
 import { type ClosureFile, readClosure } from "./closure-file.ts";
 import { dispatch, groupOrders } from "./dispatch.ts";
 import { asMirrorError, MirrorError } from "./errors.ts";
 import { queueOf, type RequestKey } from "./orders.ts";
 import type { MirrorParts } from "./parts.ts";
+import { sweepPolicy } from "./policy-sweep.ts";
 import { ORDER_LOST_AFTER, revived, type VersionRecord } from "./records.ts";
 import type { RequestRecord } from "./requests.ts";
 import { updateRecords, updateRequest } from "./update.ts";
@@ -30,13 +32,16 @@ interface Tick {
  */
 export async function reconcile(
   parts: MirrorParts,
-  options: { onlyWriter: boolean },
+  options: { onlyWriter: boolean; owner?: string },
 ): Promise<{ orders: number; failed: string[] }> {
   const now = parts.now();
   const tick: Tick = { parts, now, onlyWriter: options.onlyWriter, ordered: new Set() };
   const horizon = options.onlyWriter ? now + ORDER_LOST_AFTER : now;
   const failed: string[] = [];
   let orders = 0;
+  // Before what is due: both make records due.
+  for (const step of [() => finishBlocks(parts), () => sweepPolicy(parts, options.owner ?? "reconcile")])
+    await step().catch((thrown: unknown) => failed.push(asMirrorError(thrown, "mirror").message));
   for (const request of await parts.ledger.dueRequests(horizon, REQUESTS_PER_TICK)) {
     try {
       orders += await reviveRequest(tick, { name: request.name, time: request.time });
@@ -60,7 +65,7 @@ export async function reconcileTick(
   if (!(await parts.ledger.takeLease("reconcile", owner, now, now + TICK_LEASE)))
     return { orders: 0, failed: [], skipped: true };
   try {
-    return { ...(await reconcile(parts, { onlyWriter: false })), skipped: false };
+    return { ...(await reconcile(parts, { onlyWriter: false, owner })), skipped: false };
   } finally {
     await parts.ledger.releaseLease("reconcile", owner);
   }

@@ -7,8 +7,18 @@ import type { ErrorClass } from "./errors.ts";
 /** Which files of a version: its `.mod`, or `.info`, `.mod` and `.zip`. */
 export type Extent = "mod" | "whole";
 
-/** The states of docs/architecture.md that this engine uses so far; the others come with policy and collection. */
-export type State = "PENDING" | "READY" | "FAILED" | "BROKEN" | "WITHHELD" | "GONE" | "CONFLICT";
+/** The states of docs/architecture.md that this engine uses so far; the others come with collection. */
+export type State =
+  | "PENDING"
+  | "READY"
+  | "HELD"
+  | "FAILED"
+  | "BROKEN"
+  | "WITHHELD"
+  | "GONE"
+  | "DENIED"
+  | "BLOCKED"
+  | "CONFLICT";
 
 /**
  * What the ledger knows of one module version; an item stays below 1 KB. Times are milliseconds since the
@@ -27,6 +37,11 @@ export interface VersionRecord {
   readonly firstSeen: number;
   /** One request that wanted it, as an example for people; a feed, once that has handed it in as a root. */
   readonly wish: string;
+  /** The feed that made it a root, with that feed's stamp of it, verbatim. */
+  readonly feed?: string;
+  readonly feedTime?: string;
+  /** The rule of the policy, or the block, that keeps it out, or PINNED; at most RULE_BYTES. */
+  readonly rule?: string;
   /** Whether `@v/list` and `@latest` may name it: it is whole and its own closure is READY. */
   readonly listed: boolean;
   readonly modH1?: H1;
@@ -65,6 +80,27 @@ export const LONGEST_FAILED_WAIT = 6 * 3_600_000;
 const LONGEST_STOPPED_WAIT = 3_600_000;
 /** An error's text in the ledger: its first 200 bytes. */
 export const ERROR_BYTES = 200;
+
+/** A rule's name in the ledger. */
+export const RULE_BYTES = 80;
+/** The rule of what a request's go.sum pins: it comes in although it is young. */
+export const PINNED = "cooldown.exempt";
+
+/** Where a feed's work lies: the feed, and the UTC hour of its stamp (`2026-01-31T23`). */
+export interface FeedWindow {
+  readonly feed: string;
+  readonly window: string;
+}
+
+/**
+ * The window of a feed that cannot be complete while this record is as it is: it is being worked on, or is to be tried
+ * again soon. What is held back by policy, or has failed for good as far as we can tell, does not count.
+ */
+export function openWindow(record: VersionRecord | undefined): FeedWindow | undefined {
+  if (record?.feed === undefined || record.feedTime === undefined) return undefined;
+  if (record.state !== "PENDING" && record.state !== "FAILED") return undefined;
+  return { feed: record.feed, window: record.feedTime.slice(0, "2026-01-31T23".length) };
+}
 
 /** Whether `held` covers what is wanted. */
 export function covers(held: Extent | "nothing", wanted: Extent): boolean {
@@ -106,7 +142,8 @@ export function want(
   }
   const wider = record.wanted === "whole" ? "whole" : wanted;
   const widened = wider === record.wanted ? record : { ...record, wanted: wider };
-  if (record.state === "PENDING") return widened;
+  // What was taken out by hand comes back by hand.
+  if (record.state === "PENDING" || record.state === "BLOCKED") return widened;
   if (record.state === "READY") {
     if (covers(record.held, wider)) return widened;
   } else {
@@ -157,10 +194,12 @@ export function fetched(record: VersionRecord, added: Fetched, now: number): Ver
   if (record.state === "READY" && held === record.held && !more) return record;
   // What two sights of an unproven version differ in is for a person to decide.
   if (record.state === "CONFLICT" && proven === 0) return record;
-  const { lastError: _error, failingSince: _since, due, ...rest } = record;
+  if (record.state === "BLOCKED") return fetchedOfBlocked(record, added, sumdbRecords);
+  const { lastError: _error, failingSince: _since, due, rule, ...rest } = record;
   const done = covers(held, record.wanted);
   return {
     ...rest,
+    ...(rule === undefined || (done && rule !== PINNED) ? {} : { rule }),
     ...added,
     ...(proven === 0 ? {} : { sumdbRecords }),
     held,
@@ -168,6 +207,17 @@ export function fetched(record: VersionRecord, added: Fetched, now: number): Ver
     attempts: 0,
     ...(done ? {} : { due: due ?? now + ORDER_LOST_AFTER }),
   };
+}
+
+/** It was blocked meanwhile: its `.mod` and `.info` are served, and whoever fetched its zip takes that out again. */
+function fetchedOfBlocked(
+  record: VersionRecord,
+  { held, ...added }: Fetched,
+  sumdbRecords: Readonly<Record<string, number>>,
+): VersionRecord {
+  if (record.held !== "nothing" || held === "nothing") return record;
+  const proven = Object.keys(sumdbRecords).length === 0 ? {} : { sumdbRecords };
+  return { ...record, ...added, ...proven, held: "mod" };
 }
 
 /**

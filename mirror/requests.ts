@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { quote } from "../gomod/go-quote.ts";
 import { misuse } from "./errors.ts";
-import { type RequestKey, requestName, requestTime } from "./orders.ts";
+import { type RequestKey, requestName, requestTime, traceField } from "./orders.ts";
 
 /** For which go commands a request must work offline (docs/architecture.md, Words). */
 export const tier = z.enum(["build", "tidy", "upgrade"]);
@@ -40,8 +40,12 @@ const shape = z.strictObject({
   /** Whether the wishes are also closed all together, or (a feed's new versions) each alone only. */
   together: z.boolean(),
   graph: graphExtent.default("pruned"),
+  /** `module@version`, each a root without its graph: to be listed as soon as it is whole itself. Left out: none. */
+  alone: z.array(z.string().min(3).max(2400).regex(PRINTABLE, NOT_PRINTABLE)).max(MOST_WISHES).optional(),
   /** What commands asked of a recording proxy and got: keys of a GOPROXY tree (mirror/recording.ts). */
   recorded: z.array(z.string().min(3).max(2400)).max(MOST_RECORDED).default([]),
+  /** The tick or call that handed it in, for the log; handIn adds it. */
+  trace: traceField,
 });
 
 /** What a user hands in, as it lies in the vault's inbox: one object with all files of the request. */
@@ -101,7 +105,7 @@ export interface RequestRecord extends RequestKey {
   readonly due?: number;
 }
 
-const inboxKey = /^inbox\/requests\/([^/]+)\/([^/]+)\.json$/;
+const inboxKey = /^inbox\/requests\/(.+)\.json$/;
 
 /** Where a request is handed in: the only prefix of the vault that triggers. */
 export function requestInboxKey(request: RequestKey): string {
@@ -110,13 +114,26 @@ export function requestInboxKey(request: RequestKey): string {
 
 /** @returns undefined when `key` is not one of requestInboxKey's. Attacker-controlled. */
 export function parseRequestInboxKey(key: string): RequestKey | undefined {
-  const [, name, time] = inboxKey.exec(key) ?? [];
-  const parsed = z.object({ name: requestName, time: requestTime }).safeParse({ name, time });
+  return parseRequestKey(inboxKey.exec(key)?.[1] ?? "");
+}
+
+/** Reads `name/time`. @returns undefined where it is none. Attacker-controlled. */
+export function parseRequestKey(text: string): RequestKey | undefined {
+  const at = text.lastIndexOf("/");
+  const key = { name: text.slice(0, Math.max(0, at)), time: text.slice(at + 1) };
+  const parsed = z.object({ name: requestName, time: requestTime }).safeParse(key);
   return parsed.success ? parsed.data : undefined;
 }
 
 export function closureVaultKey(request: RequestKey): string {
   return `requests/${request.name}/${request.time}/closure.ndjson.zst`;
+}
+
+/** @returns undefined when `key` is not one of closureVaultKey's. */
+export function parseClosureKey(key: string): RequestKey | undefined {
+  const [, name, time] = /^requests\/([^/]+)\/([^/]+)\/closure\.ndjson\.zst$/.exec(key) ?? [];
+  const parsed = z.object({ name: requestName, time: requestTime }).safeParse({ name, time });
+  return parsed.success ? parsed.data : undefined;
 }
 
 /** When a request was handed in, in ms since the epoch. */

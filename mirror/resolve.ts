@@ -13,6 +13,7 @@ import { readRequestBody } from "./inbox.ts";
 import type { RequestKey } from "./orders.ts";
 import type { Deadline, MirrorParts } from "./parts.ts";
 import { handedInAt, type RequestBody } from "./requests.ts";
+import { addAlone } from "./resolve-alone.ts";
 import { addBeyond, startsOf } from "./resolve-beyond.ts";
 import { resolveLatest } from "./resolve-latest.ts";
 import { UpstreamLists } from "./version-lists.ts";
@@ -86,6 +87,7 @@ export async function closeRequest(
     ),
   ]);
   for (const version of wishes.exact) collected.need(version, "whole");
+  for (const root of wishes.alone) addAlone(collected, root);
   for (const { version, extent } of wishes.recording.needs) collected.need(version, extent);
   for (const sum of wishes.sums) addSumLines(collected, sum.entries);
   collected.endSeparate();

@@ -1,15 +1,21 @@
 import type { ModulePath } from "../gomod/module-path.ts";
 import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
 import { FULL_WIDTH } from "../sumdb/tile.ts";
+import { blockOf, freshBlocks, refusalOfBlock } from "./blocks.ts";
 import { asMirrorError } from "./errors.ts";
 import type { MissingTiles } from "./missing-tiles.ts";
+import { METRICS_TYPE, type OwnPages, STATUS_TYPE } from "./own-pages.ts";
 import type { MirrorParts } from "./parts.ts";
 import type { StoredObject } from "./ports.ts";
-import type { VersionRecord } from "./records.ts";
+import { firstBytes, type VersionRecord } from "./records.ts";
+import { isRefused } from "./refusal.ts";
 import { cacheControlOf, contentTypeOf } from "./served-headers.ts";
-import { parseTreeKey, type TreeEntry } from "./tree-keys.ts";
+import { parseTreeKey, type TreeEntry, type TreeKey } from "./tree-keys.ts";
+import { parseVulndbKey, vulndbHeaders } from "./vulndb-keys.ts";
 
 export interface ServeParts extends Pick<MirrorParts, "tree" | "ledger" | "now"> {
+  /** What is told of the mirror itself; where it is absent, nothing is. */
+  readonly pages?: OwnPages;
   /** Gets tiles of a database that the tree lacks; a mirror without a source serves what it holds. */
   readonly missingTiles?: (database: string) => Pick<MissingTiles, "get"> | undefined;
 }
@@ -27,6 +33,8 @@ export type Answer =
       readonly kind: "text";
       readonly status: 200 | 403 | 404 | 503;
       readonly text: string;
+      /** Content-Type; plain text in UTF-8 where it is absent. */
+      readonly type?: string;
       /** Seconds. */
       readonly retryAfter?: number;
     };
@@ -44,9 +52,15 @@ const RETRY_AFTER = 30;
  */
 export async function answer(parts: ServeParts, path: string, inline: number): Promise<Answer> {
   if (path === "-/healthz") return { kind: "text", status: 200, text: "ok\n" };
+  if (path === "-/metrics" && parts.pages !== undefined)
+    return { kind: "text", status: 200, type: METRICS_TYPE, text: await parts.pages.metrics() };
+  if (path === "-/status" && parts.pages !== undefined)
+    return { kind: "text", status: 200, type: STATUS_TYPE, text: await parts.pages.status() };
+  const vulndb = parseVulndbKey(path);
+  if (vulndb !== undefined) return await answerVulndb(parts, vulndb);
   const entry = parseTreeKey(path);
   if (entry === undefined) return notFound(explainPath(path));
-  const refusal = entry.kind === "zip" ? await refuseConflict(parts, entry.version) : undefined;
+  const refusal = entry.kind === "zip" ? await refuseZip(parts, entry.version) : undefined;
   if (refusal !== undefined) return refusal;
   const found = (await parts.tree.open(entry.key)) ?? (await explainMissing(parts, entry));
   if ("kind" in found) return found;
@@ -62,10 +76,50 @@ export async function answer(parts: ServeParts, path: string, inline: number): P
   return { kind: "object", object, type: contentTypeOf(entry), cacheControl: cacheControlOf(entry) };
 }
 
-/** A zip that was held without proof, and that a database has spoken against since, is still in the tree. */
-async function refuseConflict(parts: ServeParts, version: ModuleVersion): Promise<Answer | undefined> {
-  const [record] = await parts.ledger.read([version]);
-  return record?.state === "CONFLICT" ? conflict(formatModuleVersion(version), record) : undefined;
+/** Never by a link, which answers no HEAD: govulncheck asks by one whether this is a database. */
+async function answerVulndb({ tree }: ServeParts, key: TreeKey): Promise<Answer> {
+  const object = await tree.open(key);
+  if (object === undefined)
+    return notFound(`${key}: this mirror holds no such file of the vulnerability database`);
+  const { contentType, cacheControl } = vulndbHeaders(key);
+  return { kind: "object", object, type: contentType, cacheControl };
+}
+
+/**
+ * Why a zip is not given out, whatever the tree has: it was blocked, which counts here within BLOCKS_FRESH; it is kept
+ * out; or it was held without proof, and a database has spoken against it since. One read of the ledger for each zip,
+ * and a query of the blocks now and then.
+ */
+async function refuseZip(parts: ServeParts, version: ModuleVersion): Promise<Answer | undefined> {
+  const { ledger, now } = parts;
+  const [[record], blocks] = await Promise.all([ledger.read([version]), freshBlocks(ledger, now)]);
+  const subject = formatModuleVersion(version);
+  const block = blockOf(blocks, version);
+  // Also where the record is not that far yet, or there is none.
+  if (block !== undefined) {
+    const { state, rule, reason } = refusalOfBlock(block);
+    return refusedText(subject, state, rule, reason);
+  }
+  if (record === undefined) return undefined;
+  if (record.state === "CONFLICT") return conflict(subject, record);
+  if (!isRefused(record) || record.held === "whole") return undefined;
+  return refusedText(subject, record.state, record.rule, record.lastError?.message, record.due);
+}
+
+/** Of an error's body, go shows this much (cmd/go/internal/web, maxErrorBytes less its `…`). */
+const SHOWN_BYTES = 600;
+
+function refusedText(
+  subject: string,
+  state: VersionRecord["state"],
+  rule = "unknown",
+  reason = "not served",
+  due?: number,
+): Answer {
+  const until = state === "HELD" && due !== undefined ? ` until ${new Date(due).toISOString()}` : "";
+  const by = state === "BLOCKED" ? "taken out by hand" : `by rule ${rule}`;
+  const text = oneLine(`${subject}: ${state}${until} ${by}: ${reason}`);
+  return { kind: "text", status: 403, text: `${firstBytes(text, SHOWN_BYTES)}\n` };
 }
 
 /** Why it is not there; or the object, where it could be got. */
@@ -92,6 +146,10 @@ async function explainMissing(parts: ServeParts, entry: TreeEntry): Promise<Answ
 async function missingList(parts: ServeParts, path: ModulePath): Promise<Answer> {
   const records = await parts.ledger.readModule(path);
   if (records.length === 0) return notFound(`${path}: this mirror does not know that module`);
+  const wanted = records.filter((record) => record.wanted === "whole");
+  // Of what is known of the module only as go.mod files, the policy has said nothing.
+  if (wanted.length > 0 && wanted.every(({ state }) => state === "DENIED"))
+    return notFound(`${path}: this mirror's policy does not allow that module`);
   return { kind: "text", status: 200, text: "" };
 }
 
@@ -122,6 +180,9 @@ function missingKnown(parts: ServeParts, file: string, subject: string, record: 
     case "CONFLICT":
       return conflict(subject, record);
     case "READY":
+    case "HELD":
+    case "DENIED":
+    case "BLOCKED":
       return {
         kind: "text",
         status: 503,

@@ -22,7 +22,10 @@ export function contentTypeOf(entry: TreeEntry): string {
   return CONTENT_TYPES[entry.kind];
 }
 
-/** How long a served key may be cached: for good, or where it moves for a minute. */
-export function cacheControlOf(entry: TreeEntry): string {
-  return entry.kind === "list" || entry.kind === "latest" || entry.kind === "treeHead" ? MOVING : IMMUTABLE;
+/**
+ * How long a served key may be cached: for good, or where it moves for a minute. A zip never changes, but may be taken
+ * out: caches ask again after a minute, by its ETag, so that a block reaches their clients too.
+ */
+export function cacheControlOf({ kind }: TreeEntry): string {
+  return kind === "list" || kind === "latest" || kind === "treeHead" || kind === "zip" ? MOVING : IMMUTABLE;
 }

@@ -11,6 +11,8 @@ import { contended, MOST_RACES } from "./update.ts";
 
 export { type Missing, missingOf } from "./missing.ts";
 
+type SettleParts = Pick<MirrorParts, "tree" | "vault" | "ledger" | "queue" | "now" | "report">;
+
 /** How many lists are published at a time. */
 const LISTS_AT_ONCE = 16;
 
@@ -19,7 +21,7 @@ const LISTS_AT_ONCE = 16;
  * while some of it is being fetched, or as INCOMPLETE and due again when the first missing version is. Where a go.mod
  * has come that the graph was loaded without, it is resolved again. May run at any time, twice, or at once.
  */
-export async function settle(parts: MirrorParts, request: RequestKey): Promise<Missing[]> {
+export async function settle(parts: SettleParts, request: RequestKey): Promise<Missing[]> {
   for (let race = 0; race < MOST_RACES; race++) {
     // Read first: a resolution that is done in the meantime has another closure, and has changed this.
     const before = await parts.ledger.readRequest(request);
@@ -64,14 +66,18 @@ function soonest(
   now: number,
 ): number | undefined {
   const dues = missing.map((entry) => entry.due).filter((due) => due !== undefined);
-  // What has no record has no count of attempts either: its wait doubles with the request's age.
-  if (closure.unresolved.some((entry) => entry.class !== "misuse"))
+  // What has no record has no count of attempts either, and what policy or a block keeps out comes back without a time:
+  // the wait doubles with the request's age.
+  const untimed = missing.some(
+    ({ state, due }) => due === undefined && (state === "DENIED" || state === "BLOCKED"),
+  );
+  if (untimed || closure.unresolved.some((entry) => entry.class !== "misuse"))
     dues.push(now + Math.min(LONGEST_WAIT, Math.max(FIRST_WAIT, now - handedInAt(request))));
   return dues.length === 0 ? undefined : Math.min(...dues);
 }
 
 /** One module's list that cannot be written stops none of the others. @throws the first of what went wrong. */
-async function listRoots(parts: MirrorParts, closure: ClosureFile, records: Records): Promise<void> {
+async function listRoots(parts: SettleParts, closure: ClosureFile, records: Records): Promise<void> {
   const byPath = new Map<ModulePath, Version[]>();
   for (const { root, needs } of closure.roots) {
     if (records.get(formatModuleVersion(root))?.listed === true) continue;

@@ -1,8 +1,8 @@
 import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
 import { MirrorError } from "./errors.ts";
 import type { RequestKey } from "./orders.ts";
-import type { JournalEntry, Ledger, RecordChange } from "./ports.ts";
-import type { VersionRecord } from "./records.ts";
+import type { JournalEntry, Ledger, RecordChange, WorkChange } from "./ports.ts";
+import { type FeedWindow, openWindow, type VersionRecord } from "./records.ts";
 import type { RequestRecord } from "./requests.ts";
 
 /** Two workers seldom meet at a record; more than this many lost races in a row are a fault of ours. */
@@ -33,8 +33,7 @@ export async function updateRecords(
       const next = decide(current[i], asked[i] as ModuleVersion);
       results[at] = current[i];
       if (next === undefined || next === current[i]) return;
-      const line = journal?.(next);
-      changes.push(line === undefined ? { record: next } : { record: next, journal: line });
+      changes.push(changeOf(current[i], next, journal?.(next)));
       changing.push(at);
     });
     const written = changes.length === 0 ? [] : await ledger.write(changes);
@@ -46,6 +45,28 @@ export async function updateRecords(
     });
   }
   return results;
+}
+
+/** A record's change, with what it changes in its feeds' open work. */
+export function changeOf(
+  before: VersionRecord | undefined,
+  record: VersionRecord,
+  journal?: JournalEntry,
+): RecordChange {
+  const work = workChanges(openWindow(before), openWindow(record));
+  return {
+    record,
+    ...(journal === undefined ? {} : { journal }),
+    ...(work.length === 0 ? {} : { work }),
+  };
+}
+
+function workChanges(before: FeedWindow | undefined, after: FeedWindow | undefined): WorkChange[] {
+  if (before?.feed === after?.feed && before?.window === after?.window) return [];
+  return [
+    ...(before === undefined ? [] : [{ ...before, change: -1 as const }]),
+    ...(after === undefined ? [] : [{ ...after, change: 1 as const }]),
+  ];
 }
 
 /** As updateRecords, for a request's item. */

@@ -6,12 +6,12 @@ import type { Verifier } from "../sumdb/note.ts";
 import { OfflineClient } from "../sumdb/offline-client.ts";
 import { FULL_TILE_SIZE, type Tile } from "../sumdb/tile.ts";
 import { openTreeHead } from "../sumdb/tree-head.ts";
-import { LARGEST_LOOKUP } from "./checksum-database.ts";
 import { asMirrorError } from "./errors.ts";
 import { LARGEST_GO_MOD, LARGEST_INFO } from "./fetch.ts";
 import { describeStop } from "./fork-stop.ts";
 import type { Ledger, Tree, ZipChecker } from "./ports.ts";
 import { LARGEST_LIST } from "./publish.ts";
+import { LARGEST_LOOKUP } from "./stored-lookup.ts";
 import {
   infoKey,
   lookupKey,
@@ -26,6 +26,8 @@ import {
 import { compareWithLedger, readRecords } from "./verify-ledger.ts";
 import type { Finding, Seen, SeenVersion } from "./verify-seen.ts";
 import { readExtents, TileVerifier } from "./verify-tiles.ts";
+import { verifyVulndbFile } from "./verify-vulndb.ts";
+import { parseVulndbKey } from "./vulndb-keys.ts";
 
 export interface VerifyParts {
   readonly tree: Tree;
@@ -50,7 +52,8 @@ export async function verifyMirror(parts: VerifyParts): Promise<{ files: number;
   const clients = await offlineClients(parts, seen);
   for (const [key, size] of keys) {
     const entry = parseTreeKey(key);
-    if (entry === undefined)
+    if (parseVulndbKey(key) !== undefined) await verifyVulndbFile(parts.tree, key, seen);
+    else if (entry === undefined)
       seen.findings.push({ subject: key, message: "no file of a GOPROXY tree; remove it" });
     else await verifyEntry(parts, entry, clients, seen);
     parts.progress(size);

@@ -60,7 +60,6 @@ export class UpstreamLists implements VersionLists {
     return list;
   }
 
-  /** Without `@latest`, go takes the newest that the list names with a time (modfetch, proxyRepo.latestFromList). */
   async #readLatest(path: ModulePath): Promise<Version | undefined> {
     const list = await this.#read(path);
     // Go does not ask further where there is no list.
@@ -94,7 +93,14 @@ export class UpstreamLists implements VersionLists {
   }
 }
 
-function newestOf(path: ModulePath, { versions, pseudoVersions, times }: VersionList): Version | undefined {
+/**
+ * Where an upstream has no `@latest`, go takes the newest that its list names with a time (modfetch,
+ * proxyRepo.latestFromList).
+ */
+export function newestOf(
+  path: ModulePath,
+  { versions, pseudoVersions, times }: VersionList,
+): Version | undefined {
   let newest: Version | undefined;
   let newestTime = Number.NEGATIVE_INFINITY;
   for (const version of [...versions, ...pseudoVersions]) {

@@ -4,8 +4,8 @@ import { type GoSum, parseGoSum } from "../gomod/go-sum.ts";
 import { type GoWork, parseGoWork } from "../gomod/go-work.ts";
 import type { BuildRequest, MainModule } from "../gomod/module-graph.ts";
 import { type ModulePath, modulePath } from "../gomod/module-path.ts";
-import { type ModuleVersion, moduleVersion } from "../gomod/version.ts";
-import { misuse } from "./errors.ts";
+import { type ModuleVersion, moduleVersion, version } from "../gomod/version.ts";
+import { about, misuse } from "./errors.ts";
 import { parseRecording, type Recording } from "./recording.ts";
 import type { RequestBody } from "./requests.ts";
 
@@ -19,6 +19,8 @@ export interface Wishes {
   readonly allSums: readonly GoSum[];
   readonly exact: readonly ModuleVersion[];
   readonly roots: readonly ModuleVersion[];
+  /** Roots that are closed without their graphs. */
+  readonly alone: readonly ModuleVersion[];
   /** Modules wished as `module@latest`, to be asked. */
   readonly latest: readonly ModulePath[];
   /** What commands asked of a recording proxy. */
@@ -79,6 +81,7 @@ export function parseWishes(body: RequestBody): Wishes {
     allSums: [...sums.values()],
     exact: body.exact.map(parseExactWish),
     roots: body.wishes.filter((wish) => !wish.endsWith("@latest")).map(parseExactWish),
+    alone: (body.alone ?? []).map(parseExactWish),
     latest: body.wishes
       .filter((wish) => wish.endsWith("@latest"))
       .map((wish) => parsed(wish, () => modulePath(wish.slice(0, -"@latest".length)))),
@@ -95,22 +98,34 @@ function parseExactWish(wish: string): ModuleVersion {
       `${wish}: not a wish; give a go.mod, go.sum or go.work file, module@version, module@latest, or -`,
     );
   }
-  return parsed(wish, () => moduleVersion(wish.slice(0, at), wish.slice(at + 1)));
+  const [path, text] = [wish.slice(0, at), wish.slice(at + 1)];
+  return parsed(wish, () => {
+    modulePath(path);
+    checkWholeVersion(text);
+    return moduleVersion(path, text);
+  });
+}
+
+/** Go would ask the upstream what a branch or a part of a version means; here only `latest` is asked. */
+const ACCEPTED_VERSIONS =
+  "; give a whole version such as v1.2.3 or v1.2.3-rc.1, a pseudo-version as go.mod has it, or @latest";
+
+/** @throws FormatError go's own text, and what is accepted. */
+function checkWholeVersion(text: string): void {
+  try {
+    version(text);
+  } catch (thrown) {
+    throw new FormatError(text, `${thrown instanceof Error ? thrown.message : text}${ACCEPTED_VERSIONS}`);
+  }
 }
 
 function parsed<T>(subject: string, parse: () => T): T {
   try {
     return parse();
   } catch (cause) {
-    if (cause instanceof FormatError)
-      throw misuse(subject, messageWithSubject(subject, cause.message), cause);
+    if (cause instanceof FormatError) throw misuse(subject, about(subject, cause.message), cause);
     throw cause;
   }
-}
-
-/** go's own messages begin with the file's name; others get it in front. */
-function messageWithSubject(subject: string, message: string): string {
-  return message.startsWith(subject) ? message : `${subject}: ${message}`;
 }
 
 /** A build with the go.mods of the folders that replace modules in it, as far as they were handed in. */

@@ -1,18 +1,20 @@
 import pLimit from "p-limit";
 import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
 import { refuse } from "./accept.ts";
+import { blockOf, freshBlocks } from "./blocks.ts";
 import { TIME_TO_CLOSE } from "./deadline.ts";
 import { asMirrorError } from "./errors.ts";
-import { fetchVersion } from "./fetch.ts";
+import { fetchAllowed } from "./gate.ts";
 import { OutOfTime } from "./go-mod-loader.ts";
 import type { FetchOrder, Order, ResolveOrder } from "./orders.ts";
-import { noteFailed, noteFetched } from "./outcome.ts";
+import { noteFailed, noteFetched, noteRefused } from "./outcome.ts";
 import type { Deadline, MirrorParts } from "./parts.ts";
 import { unprovenBy } from "./prove-version.ts";
 import { ensureList } from "./publish.ts";
 import { covers, type VersionRecord } from "./records.ts";
 import { resolveRequest } from "./resolve.ts";
 import { settle } from "./settle.ts";
+import { blockVersion, takeOut } from "./take-out.ts";
 import { updateRecords, updateRequest } from "./update.ts";
 import { withinTime } from "./within-time.ts";
 
@@ -80,16 +82,28 @@ async function fetchRecord(
   if (deadline.remaining() < TIME_TO_CLOSE) return await dueAtOnce(parts, version);
   try {
     const proven = unprovenBy(record, parts.databasesFor(record.path)).length === 0;
-    const { added, bytes } =
+    const { added, bytes, refusal } =
       proven && covers(record.held, record.wanted)
-        ? { added: { held: record.held }, bytes: 0 }
-        : await withinTime(fetchVersion(parts, record), deadline, formatModuleVersion(version));
+        ? { added: { held: record.held }, bytes: 0, refusal: undefined }
+        : await withinTime(fetchAllowed(parts, record), deadline, formatModuleVersion(version));
+    if (refusal !== undefined) return void (await noteRefused(parts, version, added, refusal));
     // Before the record: nothing is ordered again for one that says whole, so a crash here must not leave it without.
     if (added.held === "whole") await listThere();
-    await noteFetched(parts, version, added, bytes);
+    const noted = await noteFetched(parts, version, added, bytes);
+    if (noted !== undefined && added.held === "whole") await lookAgain(parts, noted);
   } catch (thrown) {
     await noteFailed(parts, version, thrown);
   }
+}
+
+/** As old as what the second look at the blocks goes by may be, in ms. */
+const SECOND_LOOK = 1_000;
+
+/** It may have been blocked while its zip was on the way. A crash before this is found by reconcile (mirror/block.ts). */
+async function lookAgain(parts: MirrorParts, record: VersionRecord): Promise<void> {
+  if (record.state === "BLOCKED") return await takeOut(parts, record);
+  const block = blockOf(await freshBlocks(parts.ledger, parts.now, SECOND_LOOK), record);
+  if (block !== undefined) await blockVersion(parts, record, block);
 }
 
 /** What is not reached is ordered again by reconcile's next tick. */

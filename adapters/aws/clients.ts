@@ -1,7 +1,10 @@
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { S3Client } from "@aws-sdk/client-s3";
+import { SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
+import type { Egress } from "../egress/egress.ts";
+import { ProxiedHandler } from "./proxied-handler.ts";
 
 /** Where AWS is for us. Whoever reads the environment makes this; nothing here does. */
 export interface AwsSettings {
@@ -10,6 +13,8 @@ export interface AwsSettings {
   readonly endpointUrl?: string;
   /** Absent: the SDK's own chain (role, profile, environment). An emulator takes any pair. */
   readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  /** Which proxy leads where; directly unless told otherwise. */
+  readonly egress?: Egress;
 }
 
 /** Requests to one endpoint at the same time; a function has 1,024 file descriptors (AWS Lambda, quotas). */
@@ -51,12 +56,26 @@ export function dynamoDbClient(settings: AwsSettings, limits?: RequestLimits): D
   return new DynamoDBClient(common(settings, limits ?? defaultLimits));
 }
 
+export function secretsManagerClient(settings: AwsSettings): SecretsManagerClient {
+  return new SecretsManagerClient(common(settings, defaultLimits));
+}
+
 export function sqsClient(settings: AwsSettings): SQSClient {
   return new SQSClient(common(settings, defaultLimits));
 }
 
 function common(settings: AwsSettings, { attempts, connection, request }: RequestLimits) {
-  const { region, endpointUrl, credentials } = settings;
+  const { region, endpointUrl, credentials, egress } = settings;
+  // Options, not agents of ours: with a foreign agent the SDK does not wait for `100 Continue`, and would send
+  // a zip in full to learn that it is there already.
+  const handlerOptions = {
+    connectionTimeout: connection,
+    requestTimeout: request,
+    throwOnRequestTimeout: true,
+    socketTimeout: Math.min(IDLE_TIMEOUT, request),
+    httpAgent: { keepAlive: true, maxSockets: MAX_SOCKETS },
+    httpsAgent: { keepAlive: true, maxSockets: MAX_SOCKETS },
+  };
   return {
     region,
     ...(endpointUrl === undefined ? {} : { endpoint: endpointUrl }),
@@ -66,15 +85,7 @@ function common(settings: AwsSettings, { attempts, connection, request }: Reques
     // What we read is proven by its h1: the SDK need not wrap bodies in a stream of its own to sum them.
     responseChecksumValidation: "WHEN_REQUIRED" as const,
     maxAttempts: attempts,
-    // Options, not agents of ours: with a foreign agent the SDK does not wait for `100 Continue`, and would send
-    // a zip in full to learn that it is there already.
-    requestHandler: new NodeHttpHandler({
-      connectionTimeout: connection,
-      requestTimeout: request,
-      throwOnRequestTimeout: true,
-      socketTimeout: Math.min(IDLE_TIMEOUT, request),
-      httpAgent: { keepAlive: true, maxSockets: MAX_SOCKETS },
-      httpsAgent: { keepAlive: true, maxSockets: MAX_SOCKETS },
-    }),
+    requestHandler:
+      egress === undefined ? new NodeHttpHandler(handlerOptions) : new ProxiedHandler(egress, handlerOptions),
   };
 }

@@ -2,13 +2,21 @@ import type { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import type { ModulePath } from "../../gomod/module-path.ts";
 import type { ModuleVersion } from "../../gomod/version.ts";
 import type { RequestKey } from "../../mirror/orders.ts";
-import type { Ledger, RecordChange, Stop, Watermark } from "../../mirror/ports.ts";
-import type { VersionRecord } from "../../mirror/records.ts";
+import type {
+  Ledger,
+  LedgerItem,
+  OpenWork,
+  RecordChange,
+  StateCount,
+  Stop,
+  Watermark,
+} from "../../mirror/ports.ts";
+import type { State, VersionRecord } from "../../mirror/records.ts";
 import type { RequestRecord } from "../../mirror/requests.ts";
 import type { SignedHead } from "../../sumdb/tree-head.ts";
 import { toItem } from "./attribute-values.ts";
 import { type Condition, isAbsent } from "./condition.ts";
-import { DynamoDbTable, settled } from "./dynamodb-table.ts";
+import { type Beside, DynamoDbTable, settled } from "./dynamodb-table.ts";
 import * as items from "./ledger-items.ts";
 import {
   DUE_INDEX,
@@ -17,16 +25,22 @@ import {
   HEADS_PARTITION,
   headPrefix,
   type ItemKey,
+  itemKey,
+  itemsPartition,
   leaseKey,
   modulePartition,
   ORDER_PREFIX,
   orderKey,
   ordersPartition,
   requestKey,
+  STATE_INDEX,
+  stateShards,
   stopKey,
   VERSION_PREFIX,
   versionKey,
   watermarkKey,
+  workKey,
+  workPartition,
 } from "./ledger-table.ts";
 
 /**
@@ -72,6 +86,75 @@ export class DynamoDbLedger implements Ledger {
     const found = await this.#dueKeys(dueShards, before, limit);
     const records = (await this.#table.getMany(found)).map(items.parseRecord);
     return soonest(records, before);
+  }
+
+  async inState(
+    state: State,
+    { limit, after }: { readonly limit: number; readonly after?: VersionRecord },
+  ): Promise<VersionRecord[]> {
+    const ofShard = async (shard: string) => {
+      const found: { readonly key: ItemKey; readonly wantedAt: number }[] = [];
+      const condition = {
+        expression: `#${STATE_INDEX.partition} = :shard AND #${STATE_INDEX.sort} >= :from`,
+        values: { ":shard": shard, ":from": after?.wantedAt ?? 0 },
+      };
+      for await (const item of this.#table.query(condition, { IndexName: STATE_INDEX.name, Limit: limit })) {
+        const entry = { key: items.parseItemKey(item), wantedAt: Number(item[STATE_INDEX.sort]?.N) };
+        if (after !== undefined && byWait(entry, waitOf(after)) <= 0) continue;
+        found.push(entry);
+        // Of one moment they come in no order of ours: all of it are needed to know which are first.
+        if (found.length >= limit && found.at(-2)?.wantedAt !== entry.wantedAt) break;
+      }
+      return found;
+    };
+    const found = (await settled(stateShards(state).map(ofShard))).flat().sort(byWait).slice(0, limit);
+    const records = (await this.#table.getMany(found.map(({ key }) => key))).map(items.parseRecord);
+    return records.filter((record) => record.state === state).sort((a, b) => byWait(waitOf(a), waitOf(b)));
+  }
+
+  async countState(state: State): Promise<StateCount> {
+    const counts = await settled(
+      stateShards(state).map((shard) =>
+        this.#table.count(
+          { expression: `#${STATE_INDEX.partition} = :shard`, values: { ":shard": shard } },
+          STATE_INDEX.name,
+        ),
+      ),
+    );
+    const count = counts.reduce((sum, some) => sum + some, 0);
+    const [first] = count === 0 ? [] : await this.inState(state, { limit: 1 });
+    return { count, ...(first === undefined ? {} : { oldest: first.wantedAt }) };
+  }
+
+  async *openWork(feed: string, from: string): AsyncIterable<OpenWork> {
+    // No window sorts before it, and a sort key is never empty.
+    const since = { ":pk": workPartition(feed), ":from": from || "0" };
+    const windows = new Map<string, number>();
+    for await (const item of this.#table.query({ expression: "#pk = :pk AND #sk >= :from", values: since })) {
+      const { window, open } = items.parseOpenWork(item);
+      windows.set(window, (windows.get(window) ?? 0) + open);
+    }
+    for (const [window, open] of windows) if (open !== 0) yield { window, open };
+  }
+
+  async readItem(kind: LedgerItem["kind"], name: string): Promise<LedgerItem | undefined> {
+    const item = await this.#table.get(itemKey(kind, name));
+    return item && items.parseLedgerItem(kind, item);
+  }
+
+  async writeItem(item: LedgerItem): Promise<LedgerItem | "changed"> {
+    const next = { ...item, revision: item.revision + 1 };
+    return (await this.#table.putIf(items.printLedgerItem(next), stillAt(item.revision))) ? next : "changed";
+  }
+
+  async deleteItem({ kind, name, revision }: LedgerItem): Promise<boolean> {
+    // Of what was never stored there is nothing to delete, and no condition that would say so.
+    return revision > 0 && (await this.#table.delete(itemKey(kind, name), stillAt(revision)));
+  }
+
+  async *items(kind: LedgerItem["kind"]): AsyncIterable<LedgerItem> {
+    const all = { expression: "#pk = :pk", values: { ":pk": itemsPartition(kind) } };
+    for await (const item of this.#table.query(all)) yield items.parseLedgerItem(kind, item);
   }
 
   async readRequest(key: RequestKey): Promise<RequestRecord | undefined> {
@@ -162,14 +245,18 @@ export class DynamoDbLedger implements Ledger {
     await this.#table.delete(leaseKey(name), { expression: "#owner = :owner", values: { ":owner": owner } });
   }
 
-  async #writeOne({ record, journal }: RecordChange): Promise<VersionRecord | "changed"> {
+  async #writeOne({ record, journal, work = [] }: RecordChange): Promise<VersionRecord | "changed"> {
     const next = { ...record, revision: record.revision + 1 };
     const item = items.printRecord(next);
     const condition = stillAt(record.revision);
+    const beside: Beside[] = work.map(({ feed, window, change }) => ({
+      add: { key: workKey(feed, window, record), attribute: "open", by: change },
+    }));
+    if (journal !== undefined) beside.push({ put: items.printJournalEntry(journal) });
     const written =
-      journal === undefined
+      beside.length === 0
         ? await this.#table.putIf(item, condition)
-        : await this.#table.putBothIf(item, condition, items.printJournalEntry(journal));
+        : await this.#table.putWithIf(item, condition, beside);
     return written ? next : "changed";
   }
 
@@ -211,6 +298,20 @@ function below(partition: string, prefix: string): Condition {
 function soonest<T extends { readonly due?: number }>(records: readonly T[], before: number): T[] {
   const at = (record: T) => record.due ?? Number.POSITIVE_INFINITY;
   return records.filter((record) => at(record) <= before).sort((a, b) => at(a) - at(b));
+}
+
+/** The longest wanted first; of the same moment by name, as the other ledgers have it. */
+function byWait(a: Wait, b: Wait): number {
+  return a.wantedAt - b.wantedAt || Buffer.compare(Buffer.from(nameOf(a.key)), Buffer.from(nameOf(b.key)));
+}
+
+interface Wait {
+  readonly wantedAt: number;
+  readonly key: ItemKey;
+}
+
+function waitOf(record: VersionRecord): Wait {
+  return { wantedAt: record.wantedAt, key: versionKey(record) };
 }
 
 const nameOf = ({ pk, sk }: ItemKey): string => `${pk}\n${sk}`;

@@ -10,6 +10,7 @@ import {
   QueryCommand,
   type QueryCommandInput,
   ScanCommand,
+  type TransactWriteItem,
   TransactWriteItemsCommand,
 } from "@aws-sdk/client-dynamodb";
 import pLimit, { type LimitFunction } from "p-limit";
@@ -29,6 +30,11 @@ const PARALLEL_REQUESTS = 32;
 /** Another transaction or write held the item at that moment; nothing was written, and it is over soon. */
 const conflicts = new Set(["TransactionConflict", "TransactionConflictException"]);
 const throttled = new Set(["ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"]);
+
+/** What is written in the same transaction as another item: an item, or a number that is added to an attribute. */
+export type Beside =
+  | { readonly put: Item }
+  | { readonly add: { readonly key: ItemKey; readonly attribute: string; readonly by: number } };
 
 /** One DynamoDB table with strongly consistent reads; every error is a MirrorError. Its items are not known here. */
 export class DynamoDbTable {
@@ -72,29 +78,50 @@ export class DynamoDbTable {
   }
 
   /**
-   * Puts `item` if `condition` holds, and `beside` with it: both or none.
+   * Puts `item` if `condition` holds, and with it does what is `beside` it, no two of one item: all or nothing.
    * The token is new for each call and not made of the content: it lets the SDK repeat a request whose reply was lost
    * and be told of its own success, while of two writers with one and the same content still only one wins.
    */
-  async putBothIf(item: Item, condition: Condition, beside: Item): Promise<boolean> {
+  async putWithIf(item: Item, condition: Condition, beside: readonly Beside[]): Promise<boolean> {
     const command = new TransactWriteItemsCommand({
       ClientRequestToken: randomUUID(),
       TransactItems: [
         { Put: { TableName: this.#table, Item: item, ...conditionOf(condition) } },
-        { Put: { TableName: this.#table, Item: beside } },
+        ...beside.map((write) => this.#besideOf(write)),
       ],
     });
     return this.#conditionally(item, () => this.#client.send(command));
   }
 
-  /** Deletes the item if it is there and `condition` holds; else does nothing. */
-  async delete(key: ItemKey, condition?: Condition): Promise<void> {
+  /** Deletes the item if it is there and `condition` holds. @returns whether `condition` held. */
+  async delete(key: ItemKey, condition?: Condition): Promise<boolean> {
     const command = new DeleteItemCommand({
       TableName: this.#table,
       Key: toItem({ ...key }),
       ...(condition === undefined ? {} : conditionOf(condition)),
     });
-    await this.#conditionally(command.input.Key ?? {}, () => this.#client.send(command));
+    return await this.#conditionally(command.input.Key ?? {}, () => this.#client.send(command));
+  }
+
+  /** How many items of an index's partition there are; reads them all. */
+  async count(condition: Condition, index: string): Promise<number> {
+    const { ConditionExpression: KeyConditionExpression, ...rest } = conditionOf(condition);
+    let count = 0;
+    let from: Item | undefined;
+    do {
+      const command = new QueryCommand({
+        TableName: this.#table,
+        IndexName: index,
+        Select: "COUNT",
+        KeyConditionExpression,
+        ...rest,
+        ...(from === undefined ? {} : { ExclusiveStartKey: from }),
+      });
+      const page = await this.#run(index, () => this.#client.send(command));
+      count += page.Count ?? 0;
+      from = page.LastEvaluatedKey;
+    } while (from !== undefined);
+    return count;
   }
 
   /** Items of one partition, or one of an index, by growing sort key; page by page, as they are asked for. */
@@ -136,6 +163,20 @@ export class DynamoDbTable {
       yield* page.Items ?? [];
       from = page.LastEvaluatedKey;
     } while (from !== undefined);
+  }
+
+  #besideOf(write: Beside): TransactWriteItem {
+    if ("put" in write) return { Put: { TableName: this.#table, Item: write.put } };
+    const { key, attribute, by } = write.add;
+    return {
+      Update: {
+        TableName: this.#table,
+        Key: toItem({ ...key }),
+        UpdateExpression: "ADD #attribute :by",
+        ExpressionAttributeNames: { "#attribute": attribute },
+        ExpressionAttributeValues: toItem({ ":by": by }),
+      },
+    };
   }
 
   async #getBatch(keys: readonly ItemKey[]): Promise<Item[]> {

@@ -3,8 +3,9 @@ import { isH1 } from "../../gomod/dirhash.ts";
 import { moduleVersion, parseModuleVersion } from "../../gomod/version.ts";
 import type { Sha256 } from "../../mirror/body.ts";
 import { type ErrorClass, MirrorError } from "../../mirror/errors.ts";
+import { printItemValue } from "../../mirror/item-size.ts";
 import { requestName, requestTime } from "../../mirror/orders.ts";
-import type { JournalEntry, Stop, Watermark } from "../../mirror/ports.ts";
+import type { JournalEntry, LedgerItem, OpenWork, Stop, Watermark } from "../../mirror/ports.ts";
 import type { Extent, State, VersionRecord } from "../../mirror/records.ts";
 import { type RequestRecord, type RequestState, tier } from "../../mirror/requests.ts";
 import { HASH_SIZE } from "../../sumdb/tlog.ts";
@@ -16,8 +17,10 @@ import {
   headKey,
   type ItemKey,
   journalKey,
+  itemKey as ledgerItemKey,
   modulePartition,
   requestKey,
+  stateShard,
   stopKey,
   VERSION_PREFIX,
   versionKey,
@@ -33,6 +36,9 @@ const state = z.enum({
   BROKEN: "BROKEN",
   WITHHELD: "WITHHELD",
   GONE: "GONE",
+  HELD: "HELD",
+  DENIED: "DENIED",
+  BLOCKED: "BLOCKED",
   CONFLICT: "CONFLICT",
 } satisfies { [S in State]: S });
 const errorClass = z.enum({
@@ -74,6 +80,10 @@ const recordItem = z.strictObject({
   wantedAt: z.int(),
   firstSeen: z.int(),
   wish: z.string(),
+  feed: z.exactOptional(z.string()),
+  feedTime: z.exactOptional(z.string()),
+  rule: z.exactOptional(z.string()),
+  stateShard: z.exactOptional(z.string()),
   listed: z.boolean(),
   modH1: z.exactOptional(h1),
   zipH1: z.exactOptional(h1),
@@ -112,7 +122,14 @@ const headItem = z.strictObject({
   note: z.instanceof(Uint8Array),
 });
 const stopItem = z.strictObject({ ...key, at: z.int(), evidence: sha256 });
-const journalItem = z.strictObject({ ...key, event: z.enum(["held", "listed"]), at: z.int() });
+const ledgerItem = z.strictObject({ ...key, revision, value: z.string() });
+const jsonObject = z.record(z.string(), z.unknown());
+const openWorkItem = z.strictObject({ ...key, open: z.int() });
+const journalItem = z.strictObject({
+  ...key,
+  event: z.enum(["held", "listed", "blocked", "unblocked"]),
+  at: z.int(),
+});
 
 export function printRecord(record: VersionRecord): Item {
   const { path, version, ...fields } = record;
@@ -121,16 +138,21 @@ export function printRecord(record: VersionRecord): Item {
     ...itemKey,
     ...fields,
     dueShard: record.due === undefined ? undefined : dueShard(itemKey),
+    stateShard: record.state === "READY" ? undefined : stateShard(record.state, itemKey),
   });
 }
 
 /** @throws MirrorError malformed naming the item, here and below. */
 export function parseRecord(item: Item): VersionRecord {
-  return parsed(recordItem, item, ({ pk, sk, dueShard: _shard, sumdbRecord, ...fields }) => {
-    const module = moduleVersion(after(pk, modulePartition("")), after(sk, VERSION_PREFIX));
-    const earlier = sumdbRecord && { sumdbRecords: { [sumdbRecord.database]: sumdbRecord.id } };
-    return { ...module, ...earlier, ...fields };
-  });
+  return parsed(
+    recordItem,
+    item,
+    ({ pk, sk, dueShard: _due, stateShard: _state, sumdbRecord, ...fields }) => {
+      const module = moduleVersion(after(pk, modulePartition("")), after(sk, VERSION_PREFIX));
+      const earlier = sumdbRecord && { sumdbRecords: { [sumdbRecord.database]: sumdbRecord.id } };
+      return { ...module, ...earlier, ...fields };
+    },
+  );
 }
 
 export function printRequest(record: RequestRecord): Item {
@@ -172,6 +194,26 @@ export function printStop({ database, ...fields }: Stop): Item {
 
 export function parseStop(item: Item): Stop {
   return parsed(stopItem, item, ({ pk: _pk, sk, ...fields }) => ({ database: sk, ...fields }));
+}
+
+/** A small item beside the records, its value as JSON: nothing in it is ever searched for. */
+export function printLedgerItem(item: LedgerItem): Item {
+  return toItem({
+    ...ledgerItemKey(item.kind, item.name),
+    revision: item.revision,
+    value: printItemValue(item),
+  });
+}
+
+export function parseLedgerItem(kind: LedgerItem["kind"], item: Item): LedgerItem {
+  return parsed(ledgerItem, item, ({ sk, revision, value }) => {
+    return { kind, name: sk, revision, value: jsonObject.parse(JSON.parse(value)) };
+  });
+}
+
+/** One counter of a window's open work; several make up the window. */
+export function parseOpenWork(item: Item): OpenWork {
+  return parsed(openWorkItem, item, ({ sk, open }) => ({ window: sk.slice(0, sk.lastIndexOf("#")), open }));
 }
 
 export function printJournalEntry({ event, version, at }: JournalEntry): Item {

@@ -18,9 +18,23 @@ export const DUE_INDEX = {
   projection: "KEYS_ONLY",
 } as const;
 
+/**
+ * The sparse index of all states but READY, the longest wanted first: for status and metrics, and for what a sweep
+ * over a state works on. The partition is a string, `FAILED#0` to `FAILED#3`; the sort key is a number, `wantedAt`.
+ */
+export const STATE_INDEX = {
+  name: "state",
+  partition: "stateShard",
+  sort: "wantedAt",
+  projection: "KEYS_ONLY",
+} as const;
+
 /** Each shard takes the writes of one index partition: 1,000 a second (Amazon DynamoDB, partition quotas). */
 const DUE_SHARDS = 8;
 const JOURNAL_SHARDS = 4;
+const STATE_SHARDS = 4;
+/** A window's count of open work is kept in as many items: the workers of a busy hour would wait for each other at one. */
+const WORK_SHARDS = 8;
 export const DUE_REQUESTS = "due#request";
 export const dueShards: readonly string[] = Array.from({ length: DUE_SHARDS }, (_, shard) => `due#${shard}`);
 
@@ -67,11 +81,29 @@ export const headKey = (database: string, size: number): ItemKey =>
   );
 export const stopKey = (database: string): ItemKey => checked({ pk: "stop", sk: database }, database);
 export const watermarkKey = (feed: string): ItemKey => checked({ pk: "watermark", sk: feed }, feed);
+export const itemsPartition = (kind: string): string => `item#${kind}`;
+export const itemKey = (kind: string, name: string): ItemKey =>
+  checked({ pk: itemsPartition(kind), sk: name }, name);
+export const workPartition = (feed: string): string => `open#${feed}`;
+/** One of the counters of a feed's window; a record always counts in the same one. */
+export const workKey = (feed: string, window: string, module: ModuleVersion): ItemKey => {
+  const shard = shardOf(formatModuleVersion(module), WORK_SHARDS);
+  return checked({ pk: workPartition(feed), sk: `${window}#${shard}` }, feed);
+};
 export const leaseKey = (name: string): ItemKey => checked({ pk: "lease", sk: name }, name);
 
 /** The due index's partition of a version. */
 export function dueShard({ pk, sk }: ItemKey): string {
   return `due#${shardOf(`${pk}\n${sk}`, DUE_SHARDS)}`;
+}
+
+export function stateShards(state: string): string[] {
+  return Array.from({ length: STATE_SHARDS }, (_, shard) => `${state}#${shard}`);
+}
+
+/** The state index's partition of a version. */
+export function stateShard(state: string, { pk, sk }: ItemKey): string {
+  return `${state}#${shardOf(`${pk}\n${sk}`, STATE_SHARDS)}`;
 }
 
 /** `2026-11-23T08` for any ms of that hour. */

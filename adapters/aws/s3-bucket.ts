@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import {
+  DeleteObjectCommand,
   GetObjectCommand,
   type GetObjectCommandOutput,
   HeadObjectCommand,
@@ -62,12 +63,24 @@ export class S3Bucket {
         return await this.#putOnce(key, body, sha256, options);
       } catch (thrown) {
         const error = fromSdk(thrown, this.name, key);
+        if (options.only === "absent" && isSpool(body) && (await this.#isThereAfter(error, key)))
+          return "refused";
         // 409 ConditionalRequestConflict: another write or delete of the key was under way; nobody has won yet.
         const tries = sdkError(thrown).status === 409 ? TRIES : isSpool(body) ? UPLOAD_TRIES : 1;
         if (error.class !== "transient" || attempt + 1 >= tries) throw error;
         await pause(attempt);
       }
     }
+  }
+
+  /**
+   * After an upload that ended without a reply: whether the object is there. Not every store refuses it before its body
+   * is sent: some say `100 Continue`, refuse, and close the connection on what is still under way, so that no try ever
+   * gets to read the refusal (versitygw).
+   */
+  async #isThereAfter(error: MirrorError, key: string): Promise<boolean> {
+    if (error.class !== "transient" || sdkError(error.cause).status !== undefined) return false;
+    return (await this.#head(key).catch(() => undefined)) !== undefined;
   }
 
   async #putOnce(
@@ -114,6 +127,40 @@ export class S3Bucket {
     }
   }
 
+  /**
+   * Deletes a key if it still has the ETag that was read; it needs s3:DeleteObject. A store that takes no condition on a
+   * delete (501) is asked for the ETag first: what is written in between is then lost.
+   * @returns `removed` also when there is no such key.
+   */
+  async remove(key: string, etag: string): Promise<"removed" | "changed"> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#removeIf(key, etag);
+      } catch (thrown) {
+        const error = fromSdk(thrown, this.name, key);
+        if (sdkError(thrown).status !== 409 || attempt + 1 >= TRIES) throw error;
+        await pause(attempt);
+      }
+    }
+  }
+
+  async #removeIf(key: string, etag: string): Promise<"removed" | "changed"> {
+    const object = { Bucket: this.#bucket, Key: key };
+    try {
+      await this.#client.send(new DeleteObjectCommand({ ...object, IfMatch: `"${etag}"` }));
+      return "removed";
+    } catch (thrown) {
+      const { status, name } = sdkError(thrown);
+      if (status === 404 && name !== "NoSuchBucket") return "removed";
+      if (status !== 412 && status !== 501) throw thrown;
+      const found = await this.open(key);
+      if (found === undefined) return "removed";
+      if (found.etag !== etag || status === 412) return "changed";
+    }
+    await this.#client.send(new DeleteObjectCommand(object));
+    return "removed";
+  }
+
   /** The whole object; undefined when there is none; MirrorError malformed above `limit` bytes, before they are read. */
   async get(key: string, limit: number): Promise<{ bytes: Uint8Array; etag: string } | undefined> {
     const reply = await this.#request(key);
@@ -148,7 +195,7 @@ export class S3Bucket {
     }
     // One byte of a GET and not a HEAD: a HEAD's 404 does not tell a missing bucket from a missing key.
     const found = await this.#request(key, "bytes=0-0").catch((error: MirrorError) => {
-      if (sdkError(error.cause).status === 416) return this.#headOfEmpty(key);
+      if (sdkError(error.cause).status === 416) return this.#head(key);
       throw error;
     });
     if (found === undefined) return undefined;
@@ -193,7 +240,7 @@ export class S3Bucket {
     } while (token !== undefined);
   }
 
-  async #headOfEmpty(key: string) {
+  async #head(key: string) {
     try {
       return await this.#client.send(new HeadObjectCommand({ Bucket: this.#bucket, Key: key }));
     } catch (thrown) {

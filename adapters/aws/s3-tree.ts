@@ -46,6 +46,10 @@ export class S3Tree implements Tree {
     return answer === "stored" ? "replaced" : "changed";
   }
 
+  remove(key: TreeKey, previous: string): Promise<"removed" | "changed"> {
+    return this.#objects.remove(key, previous);
+  }
+
   get(
     key: TreeKey,
     limit: number,

@@ -16,7 +16,7 @@ import { checkFileSystem, refuseNetwork } from "./file-system.ts";
 import { FolderTree } from "./folder-tree.ts";
 import { FolderVault } from "./folder-vault.ts";
 import { SpoolFolder } from "./spool-folder.ts";
-import { openSqliteLedger, type SqliteLedger } from "./sqlite-ledger.ts";
+import { type LedgerMode, openSqliteLedger, type SqliteLedger } from "./sqlite-ledger.ts";
 
 /** The parts of an embedded mirror. */
 export interface FolderMirror {
@@ -34,13 +34,14 @@ const LEDGER = "ledger.sqlite";
 /**
  * Opens the mirror in the folder `address`: `tree`, `vault`, `ledger.sqlite`, and `tmp` for files on their way.
  * To write, it is made where it is missing (the ledger first, which is how a later run knows the folder for a mirror),
- * the writer's lock is taken, and what a killed process left in `tmp` is removed. To read, nothing is changed.
+ * the writer's lock is taken, and what a killed process left in `tmp` is removed. To read, nothing is changed. Beside a
+ * writer, items of the ledger and objects of the vault may be written (LedgerMode).
  * @throws MirrorError misuse when it is a foreign folder, on a network file system, being written by another process,
  * from a newer modferry, or not permitted; transient when the disk is full.
  */
 export async function openFolderMirror(
   address: string,
-  { mode }: { readonly mode: "write" | "read" },
+  { mode }: { readonly mode: LedgerMode },
 ): Promise<FolderMirror> {
   const root = resolve(address);
   const [tree, vault, tmp] = [join(root, "tree"), join(root, "vault"), join(root, "tmp")];
@@ -105,13 +106,13 @@ function syncFolder(path: string): void {
 }
 
 /** A folder with something in it, but no ledger, is someone else's. */
-function refuseForeign(root: string, address: string, mode: "write" | "read"): void {
+function refuseForeign(root: string, address: string, mode: LedgerMode): void {
   const ledger = lstatSync(join(root, LEDGER), { throwIfNoEntry: false });
   if (ledger !== undefined) {
     if (!ledger.isFile()) throw notPlain(join(address, LEDGER));
     return;
   }
-  if (mode === "read") throw misuse(address, `${address}: no mirror here; \`modferry sync\` makes one`);
+  if (mode !== "write") throw misuse(address, `${address}: no mirror here; \`modferry sync\` makes one`);
   const found = readdirSync(root).sort()[0];
   if (found === undefined) return;
   throw misuse(

@@ -92,6 +92,27 @@ export class FolderTree implements Tree {
     });
   }
 
+  /** Unlink, then fsync of the folder: a crash before that may bring the object back. */
+  async remove(key: TreeKey, previous: string): Promise<"removed" | "changed"> {
+    const path = join(this.#root, key);
+    return inTurn(path, async () => {
+      try {
+        const found = await this.open(key);
+        await found?.close();
+        if (found !== undefined) {
+          if (found.etag !== previous) return "changed";
+          unlinkSync(path);
+          this.#folders.wrote(dirname(path));
+        }
+        if (this.#folders.has(dirname(path))) await this.#folders.settle(dirname(path));
+        return "removed";
+      } catch (error) {
+        if (codeOf(error) === "ENOENT") return "removed";
+        throw fileError(error, key);
+      }
+    });
+  }
+
   async get(key: TreeKey, limit: number): Promise<{ bytes: Uint8Array; etag: string } | undefined> {
     try {
       return await this.#read(key, limit);

@@ -1,8 +1,18 @@
 import type { ModulePath } from "../../gomod/module-path.ts";
 import type { ModuleVersion } from "../../gomod/version.ts";
+import { printItemValue } from "../../mirror/item-size.ts";
 import type { RequestKey } from "../../mirror/orders.ts";
-import type { JournalEntry, Ledger, RecordChange, Stop, Watermark } from "../../mirror/ports.ts";
-import type { VersionRecord } from "../../mirror/records.ts";
+import type {
+  JournalEntry,
+  Ledger,
+  LedgerItem,
+  OpenWork,
+  RecordChange,
+  StateCount,
+  Stop,
+  Watermark,
+} from "../../mirror/ports.ts";
+import type { State, VersionRecord } from "../../mirror/records.ts";
 import type { RequestRecord } from "../../mirror/requests.ts";
 import type { SignedHead } from "../../sumdb/client.ts";
 import { type FaultHook, underFault } from "./fault.ts";
@@ -21,6 +31,9 @@ export class MemoryLedger implements Ledger {
   readonly #heads = new Map<string, SignedHead[]>();
   readonly #stops = new Map<string, Stop>();
   readonly #watermarks = new Map<string, Watermark>();
+  readonly #items = new Map<string, LedgerItem>();
+  /** By feed, then window. */
+  readonly #openWork = new Map<string, Map<string, number>>();
   readonly #leases = new Map<string, { readonly owner: string; readonly until: number }>();
   readonly #fault: FaultHook | undefined;
 
@@ -41,9 +54,14 @@ export class MemoryLedger implements Ledger {
   write(changes: readonly RecordChange[]): Promise<(VersionRecord | "changed")[]> {
     const copies = structuredClone(changes);
     return this.#call("write", copies[0] ? nameOf(copies[0].record) : "", () =>
-      copies.map(({ record, journal }) => {
+      copies.map(({ record, journal, work = [] }) => {
         const stored = revise(this.#records, nameOf(record), record);
-        if (stored !== "changed" && journal !== undefined) this.journal.push(journal);
+        if (stored === "changed") return stored;
+        if (journal !== undefined) this.journal.push(journal);
+        for (const { feed, window, change } of work) {
+          const windows = this.#openWork.get(feed) ?? new Map<string, number>();
+          this.#openWork.set(feed, windows.set(window, (windows.get(window) ?? 0) + change));
+        }
         return stored;
       }),
     );
@@ -59,6 +77,62 @@ export class MemoryLedger implements Ledger {
         this.#copies(() => true),
         before,
         limit,
+      ),
+    );
+  }
+
+  inState(
+    state: State,
+    { limit, after }: { readonly limit: number; readonly after?: VersionRecord },
+  ): Promise<VersionRecord[]> {
+    return this.#call("inState", state, () =>
+      this.#copies((record) => record.state === state)
+        .sort(byWait)
+        .filter((record) => after === undefined || byWait(after, record) < 0)
+        .slice(0, limit),
+    );
+  }
+
+  countState(state: State): Promise<StateCount> {
+    return this.#call("countState", state, () => {
+      const found = this.#copies((record) => record.state === state).sort(byWait);
+      const [first] = found;
+      return { count: found.length, ...(first === undefined ? {} : { oldest: first.wantedAt }) };
+    });
+  }
+
+  async *openWork(feed: string, from: string): AsyncGenerator<OpenWork> {
+    yield* await this.#call("openWork", feed, () =>
+      [...(this.#openWork.get(feed) ?? [])]
+        .map(([window, open]) => ({ window, open }))
+        .filter(({ window, open }) => open !== 0 && window >= from)
+        .sort((a, b) => (a.window < b.window ? -1 : 1)),
+    );
+  }
+
+  readItem(kind: LedgerItem["kind"], name: string): Promise<LedgerItem | undefined> {
+    return this.#call("readItem", name, () => structuredClone(this.#items.get(itemOf({ kind, name }))));
+  }
+
+  writeItem(item: LedgerItem): Promise<LedgerItem | "changed"> {
+    const copy = structuredClone(item);
+    return this.#call("writeItem", copy.name, () => {
+      printItemValue(copy);
+      return revise(this.#items, itemOf(copy), copy);
+    });
+  }
+
+  deleteItem(item: LedgerItem): Promise<boolean> {
+    return this.#call("deleteItem", item.name, () => {
+      const isSame = this.#items.get(itemOf(item))?.revision === item.revision;
+      return isSame && this.#items.delete(itemOf(item));
+    });
+  }
+
+  async *items(kind: LedgerItem["kind"]): AsyncGenerator<LedgerItem> {
+    yield* await this.#call("items", kind, () =>
+      structuredClone([...this.#items.values()].filter((item) => item.kind === kind)).sort((a, b) =>
+        Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)),
       ),
     );
   }
@@ -173,6 +247,15 @@ function nameOf({ path, version }: ModuleVersion): string {
 
 function requestOf({ name, time }: RequestKey): string {
   return `${name}#${time}`;
+}
+
+function itemOf({ kind, name }: Pick<LedgerItem, "kind" | "name">): string {
+  return `${kind}#${name}`;
+}
+
+/** The longest wanted first; of the same moment by name. */
+function byWait(a: VersionRecord, b: VersionRecord): number {
+  return a.wantedAt - b.wantedAt || Buffer.compare(Buffer.from(nameOf(a)), Buffer.from(nameOf(b)));
 }
 
 /** The conditional write of all revised items: only over the revision that its caller read. */

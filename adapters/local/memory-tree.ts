@@ -5,9 +5,9 @@ import type { TreeKey } from "../../mirror/tree-keys.ts";
 import { type FaultHook, underFault } from "./fault.ts";
 import { memoryObject } from "./memory-object.ts";
 
-/** A write that took effect: `create` made the key, or `replace` stored new bytes under it. */
+/** A write that took effect: `create` made the key, `replace` stored new bytes under it, `remove` took it away. */
 export interface TreeWrite {
-  readonly op: "create" | "replace";
+  readonly op: "create" | "replace" | "remove";
   readonly key: TreeKey;
 }
 
@@ -41,6 +41,15 @@ export class MemoryTree implements Tree {
       if ((current && sha256Of(current)) !== previous) return "changed";
       this.#store("replace", key, copy);
       return "replaced";
+    });
+  }
+
+  remove(key: TreeKey, previous: string): Promise<"removed" | "changed"> {
+    return underFault(this.#fault, { method: "tree.remove", key }, () => {
+      const current = this.#objects.get(key);
+      if (current !== undefined && sha256Of(current) !== previous) return "changed";
+      if (this.#objects.delete(key)) this.writes.push({ op: "remove", key });
+      return "removed";
     });
   }
 

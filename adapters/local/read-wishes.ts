@@ -6,7 +6,7 @@ import { parseGoMod, type Replace, type Requirement } from "../../gomod/go-mod.t
 import { parseGoWork } from "../../gomod/go-work.ts";
 import { modulePath } from "../../gomod/module-path.ts";
 import { formatModuleVersion, moduleVersion } from "../../gomod/version.ts";
-import { misuse } from "../../mirror/errors.ts";
+import { about, misuse } from "../../mirror/errors.ts";
 import type { GraphExtent, RequestBody, Tier } from "../../mirror/requests.ts";
 import { fileKind, parseWishes, sumOf } from "../../mirror/wishes.ts";
 import { codeOf, whyUnread } from "./file-error.ts";
@@ -120,10 +120,7 @@ function parsed<T>(parse: () => T, path: string): T {
   try {
     return parse();
   } catch (cause) {
-    if (cause instanceof FormatError) {
-      const named = cause.message.startsWith(path) ? cause.message : `${path}: ${cause.message}`;
-      throw misuse(path, named, cause);
-    }
+    if (cause instanceof FormatError) throw misuse(path, about(path, cause.message), cause);
     throw cause;
   }
 }

@@ -4,7 +4,7 @@ import { misuse } from "../../mirror/errors.ts";
 import { sqliteError } from "./sqlite-error.ts";
 
 /** The ledger's format, kept in SQLite's user_version; a newer one is refused. */
-const FORMAT = 2;
+const FORMAT = 3;
 /** Tells a ledger from other SQLite files: `modf` in ASCII (SQLite's application_id). */
 const APPLICATION = 0x6d6f6466;
 /** How long a statement waits for another process's transaction, in milliseconds; ours take some of them. */
@@ -16,16 +16,32 @@ const WAL_SIZE_LIMIT = 16 * 1024 * 1024;
 const STOP =
   "CREATE TABLE stop (database TEXT PRIMARY KEY, at REAL NOT NULL, evidence TEXT NOT NULL) STRICT;";
 
+/** Came with format 3. */
+const OPEN_STATES =
+  "CREATE INDEX version_open_state ON version (open_state, wanted_at) WHERE open_state IS NOT NULL;";
+const OPEN_WORK_AND_ITEMS = `
+  CREATE TABLE open_work (
+    feed TEXT NOT NULL, hour TEXT NOT NULL, open INTEGER NOT NULL,
+    PRIMARY KEY (feed, hour)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE item (
+    kind TEXT NOT NULL, name TEXT NOT NULL, revision INTEGER NOT NULL, value TEXT NOT NULL,
+    PRIMARY KEY (kind, name)
+  ) STRICT, WITHOUT ROWID;`;
+
 /**
  * Records are JSON text, with what is searched for beside it. Times are REAL, since waits with jitter have fractions.
- * `version_due` and `request_due` hold only what is due at some time.
+ * `version_due` and `request_due` hold only what is due at some time; `open_state` is NULL for READY.
  */
 const SCHEMA = `
   CREATE TABLE version (
     path TEXT NOT NULL, version TEXT NOT NULL, revision INTEGER NOT NULL, due REAL, record TEXT NOT NULL,
+    open_state TEXT, wanted_at REAL,
     PRIMARY KEY (path, version)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX version_due ON version (due) WHERE due IS NOT NULL;
+  ${OPEN_STATES}
+  ${OPEN_WORK_AND_ITEMS}
   CREATE TABLE journal (
     id INTEGER PRIMARY KEY, hour TEXT NOT NULL, at REAL NOT NULL, event TEXT NOT NULL,
     path TEXT NOT NULL, version TEXT NOT NULL
@@ -123,13 +139,19 @@ const RENAME_PROOFS = `UPDATE version SET record = json_remove(
   json_set(record, '$.sumdbRecords', json_object(record ->> '$.sumdbRecord.database', record -> '$.sumdbRecord.id')),
   '$.sumdbRecord') WHERE record -> '$.sumdbRecord' IS NOT NULL;`;
 
-/** From format 1; a crash leaves it as it was. */
+/** Format 2 had no states beside its records. */
+const ADD_STATES = `ALTER TABLE version ADD COLUMN open_state TEXT; ALTER TABLE version ADD COLUMN wanted_at REAL;
+  UPDATE version SET open_state = nullif(record ->> '$.state', 'READY'), wanted_at = record ->> '$.wantedAt';`;
+
+/** From an earlier format, step by step in one transaction; a crash leaves it as it was. */
 function update(database: DatabaseSync): void {
   database.exec("BEGIN IMMEDIATE");
   try {
     // Another process may have been first while we waited for the transaction.
-    if (pragma(database, "user_version") < FORMAT)
-      database.exec(`${STOP} ${RENAME_PROOFS} PRAGMA user_version = ${FORMAT}`);
+    const format = pragma(database, "user_version");
+    if (format < 2) database.exec(`${STOP} ${RENAME_PROOFS}`);
+    if (format < 3) database.exec(`${ADD_STATES} ${OPEN_STATES} ${OPEN_WORK_AND_ITEMS}`);
+    database.exec(`PRAGMA user_version = ${FORMAT}`);
     database.exec("COMMIT");
   } catch (error) {
     database.exec("ROLLBACK");

@@ -2,9 +2,19 @@ import type { DatabaseSync } from "node:sqlite";
 import type { ModulePath } from "../../gomod/module-path.ts";
 import type { ModuleVersion } from "../../gomod/version.ts";
 import { misuse } from "../../mirror/errors.ts";
+import { printItemValue } from "../../mirror/item-size.ts";
 import type { RequestKey } from "../../mirror/orders.ts";
-import type { JournalEntry, Ledger, RecordChange, Stop, Watermark } from "../../mirror/ports.ts";
-import type { VersionRecord } from "../../mirror/records.ts";
+import type {
+  JournalEntry,
+  Ledger,
+  LedgerItem,
+  OpenWork,
+  RecordChange,
+  StateCount,
+  Stop,
+  Watermark,
+} from "../../mirror/ports.ts";
+import type { State, VersionRecord } from "../../mirror/records.ts";
 import type { RequestRecord } from "../../mirror/requests.ts";
 import type { SignedHead } from "../../sumdb/client.ts";
 import { GroupCommit } from "./group-commit.ts";
@@ -17,14 +27,21 @@ import { takeWriterLock, type WriterLock } from "./writer-lock.ts";
 const PAGE = 500;
 
 /**
+ * `beside`: to write items while another process holds the writer's lock, such as a block at night. Each item is one
+ * transaction over its revision, so that no lock is needed; records are for the lock's holder alone.
+ */
+export type LedgerMode = "write" | "read" | "beside";
+
+/**
  * Opens the ledger in the file `path`, in write mode made where it is missing and locked for this process.
  * @param mirror the mirror's address, for messages.
  * @throws MirrorError misuse when another process writes it, or when it is foreign, newer or cannot be opened.
  */
-export function openSqliteLedger(path: string, mode: "write" | "read", mirror = path): SqliteLedger {
-  const database = openDatabase(path, mode);
+export function openSqliteLedger(path: string, mode: LedgerMode, mirror = path): SqliteLedger {
+  const database = openDatabase(path, mode === "read" ? "read" : "write");
   try {
     if (mode === "read") return new SqliteLedger(database, path, undefined);
+    if (mode === "beside") return new SqliteLedger(database, path, NO_LOCK);
     const lock = takeWriterLock(database, mirror);
     return new SqliteLedger(database, path, lock);
   } catch (error) {
@@ -32,6 +49,8 @@ export function openSqliteLedger(path: string, mode: "write" | "read", mirror = 
     throw sqliteError(error, path);
   }
 }
+
+const NO_LOCK: WriterLock = { check: () => {}, release: () => {} };
 
 /** A Ledger in one SQLite file: one process writes it, others may read it meanwhile. */
 export class SqliteLedger implements Ledger {
@@ -61,20 +80,23 @@ export class SqliteLedger implements Ledger {
   }
 
   write(changes: readonly RecordChange[]): Promise<(VersionRecord | "changed")[]> {
-    const rows = changes.map(({ record, journal }) => ({
+    const rows = changes.map(({ record, journal, work = [] }) => ({
       ...nextOf(record),
       journal: journal && { ...journal },
+      work: [...work],
     }));
     return this.#writing(() =>
-      rows.map(({ stored, text, read, journal }) => {
-        const { path, version, revision, due = null } = stored;
+      rows.map(({ stored, text, read, journal, work }) => {
+        const { path, version, revision, due = null, wantedAt } = stored;
+        const state = stored.state === "READY" ? null : stored.state;
         const changed = revise(
           read,
-          () => this.#sql.insertVersion.run(path, version, revision, due, text),
-          () => this.#sql.updateVersion.run(revision, due, text, path, version, read),
+          () => this.#sql.insertVersion.run(path, version, revision, due, state, wantedAt, text),
+          () => this.#sql.updateVersion.run(revision, due, state, wantedAt, text, path, version, read),
         );
         if (!changed) return "changed";
         if (journal !== undefined) this.#append(journal);
+        for (const { feed, window, change } of work) this.#sql.addWork.run(feed, window, change);
         return stored;
       }),
     );
@@ -93,6 +115,57 @@ export class SqliteLedger implements Ledger {
 
   async due(before: number, limit: number): Promise<VersionRecord[]> {
     return this.#reading(() => this.#sql.dueVersions.all(before, limit).flatMap(recordsOf<VersionRecord>));
+  }
+
+  async inState(
+    state: State,
+    { limit, after }: { readonly limit: number; readonly after?: VersionRecord },
+  ): Promise<VersionRecord[]> {
+    const { wantedAt, path, version } = after ?? {
+      wantedAt: Number.NEGATIVE_INFINITY,
+      path: "",
+      version: "",
+    };
+    return this.#reading(() =>
+      this.#sql.inState.all(state, wantedAt, path, version, limit).flatMap(recordsOf<VersionRecord>),
+    );
+  }
+
+  async countState(state: State): Promise<StateCount> {
+    const row = this.#reading(() => this.#sql.countState.get(state));
+    const oldest = row?.oldest;
+    return { count: Number(row?.n), ...(typeof oldest === "number" ? { oldest } : {}) };
+  }
+
+  async *openWork(feed: string, from: string): AsyncGenerator<OpenWork> {
+    const rows = this.#reading(() => this.#sql.openWork.all(feed, from));
+    for (const { hour, open } of rows) yield { window: String(hour), open: Number(open) };
+  }
+
+  async readItem(kind: LedgerItem["kind"], name: string): Promise<LedgerItem | undefined> {
+    const row = this.#reading(() => this.#sql.readItem.get(kind, name));
+    return row && itemOf(kind, row);
+  }
+
+  async writeItem(item: LedgerItem): Promise<LedgerItem | "changed"> {
+    const text = printItemValue(item);
+    const { kind, name, revision } = item;
+    return await this.#writing(() => {
+      const changed = revise(
+        revision,
+        () => this.#sql.insertItem.run(kind, name, revision + 1, text),
+        () => this.#sql.updateItem.run(revision + 1, text, kind, name, revision),
+      );
+      return changed ? itemOf(kind, { name, revision: revision + 1, value: text }) : "changed";
+    });
+  }
+
+  deleteItem({ kind, name, revision }: LedgerItem): Promise<boolean> {
+    return this.#writing(() => Number(this.#sql.deleteItem.run(kind, name, revision).changes) === 1);
+  }
+
+  async *items(kind: LedgerItem["kind"]): AsyncGenerator<LedgerItem> {
+    yield* this.#reading(() => this.#sql.items.all(kind)).map((row) => itemOf(kind, row));
   }
 
   async readRequest({ name, time }: RequestKey): Promise<RequestRecord | undefined> {
@@ -257,6 +330,10 @@ function recordOf<T>(row: Row | undefined): T | undefined {
 
 function recordsOf<T>(row: Row): T[] {
   return [JSON.parse(String(row.record)) as T];
+}
+
+function itemOf(kind: LedgerItem["kind"], { name, revision, value }: Row): LedgerItem {
+  return { kind, name: String(name), revision: Number(revision), value: JSON.parse(String(value)) };
 }
 
 function headOf({ size, hash, note }: Row): SignedHead {

@@ -6,11 +6,25 @@ const conditional = "ON CONFLICT DO NOTHING";
 const statements = {
   readVersion: "SELECT record FROM version WHERE path = ? AND version = ?",
   readModule: "SELECT record FROM version WHERE path = ?",
-  insertVersion: `INSERT INTO version (path, version, revision, due, record) VALUES (?, ?, ?, ?, ?) ${conditional}`,
-  updateVersion:
-    "UPDATE version SET revision = ?, due = ?, record = ? WHERE path = ? AND version = ? AND revision = ?",
+  insertVersion: `INSERT INTO version (path, version, revision, due, open_state, wanted_at, record)
+    VALUES (?, ?, ?, ?, ?, ?, ?) ${conditional}`,
+  updateVersion: `UPDATE version SET revision = ?, due = ?, open_state = ?, wanted_at = ?, record = ?
+    WHERE path = ? AND version = ? AND revision = ?`,
   pageOfVersions: "SELECT record FROM version WHERE (path, version) > (?, ?) ORDER BY path, version LIMIT ?",
   dueVersions: "SELECT record FROM version WHERE due <= ? ORDER BY due LIMIT ?",
+
+  inState: `SELECT record FROM version WHERE open_state = ? AND (wanted_at, path, version) > (?, ?, ?)
+    ORDER BY wanted_at, path, version LIMIT ?`,
+  countState: "SELECT count(*) AS n, min(wanted_at) AS oldest FROM version WHERE open_state = ?",
+  addWork: `INSERT INTO open_work (feed, hour, open) VALUES (?, ?, ?)
+    ON CONFLICT (feed, hour) DO UPDATE SET open = open + excluded.open`,
+  openWork: "SELECT hour, open FROM open_work WHERE feed = ? AND hour >= ? AND open <> 0 ORDER BY hour",
+
+  readItem: "SELECT name, revision, value FROM item WHERE kind = ? AND name = ?",
+  insertItem: `INSERT INTO item (kind, name, revision, value) VALUES (?, ?, ?, ?) ${conditional}`,
+  updateItem: "UPDATE item SET revision = ?, value = ? WHERE kind = ? AND name = ? AND revision = ?",
+  deleteItem: "DELETE FROM item WHERE kind = ? AND name = ? AND revision = ?",
+  items: "SELECT name, revision, value FROM item WHERE kind = ? ORDER BY name",
 
   appendJournal: "INSERT INTO journal (hour, at, event, path, version) VALUES (?, ?, ?, ?, ?)",
   readJournal: "SELECT event, path, version, at FROM journal WHERE hour = ? ORDER BY id",

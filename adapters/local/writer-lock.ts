@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import type { DatabaseSync } from "node:sqlite";
-import { misuse } from "../../mirror/errors.ts";
+import { MirrorError, misuse } from "../../mirror/errors.ts";
 import { codeOf } from "./file-error.ts";
 
 /** How often the writer says that it lives, in milliseconds. */
@@ -23,6 +23,13 @@ export interface Writer {
   /** Milliseconds since the epoch. */
   readonly since: number;
   readonly beat: number;
+}
+
+/** Another process is writing the mirror. */
+export class WriterBusy extends MirrorError {
+  constructor(mirror: string, message: string) {
+    super("misuse", mirror, message);
+  }
 }
 
 /** The right to write one mirror, held until `release` or death. */
@@ -48,7 +55,7 @@ export function takeWriterLock(database: DatabaseSync, mirror: string): WriterLo
     if (holder !== undefined && !isGone(holder, me)) {
       const since = new Date(holder.since).toISOString();
       const message = `${mirror} is being written by pid ${holder.pid} on ${holder.host} since ${since}; wait for it or stop it`;
-      throw misuse(mirror, message);
+      throw new WriterBusy(mirror, message);
     }
     database
       .prepare(`INSERT OR REPLACE INTO writer (id, owner, host, boot, namespace, pid, started, since, beat)

@@ -46,7 +46,7 @@ export function classifyStatus(reply: Reply, asked: Asked, now: number): Verdict
   if (status === 401 || status === 407) {
     return fault(
       "unauthorized",
-      `${server} wants other credentials (${status}${said}); check the user-info of its URL, or its machine in the netrc`,
+      `${server} wants other credentials (${status}${said}); check its token, the user-info of its URL, or its machine in the netrc`,
     );
   }
   if (status === 408 || status === 425 || status === 429 || status >= 500) {
@@ -68,7 +68,7 @@ export function refusal(reason: string, asked: Asked, others: "served" | "refuse
     : new MirrorError(
         "unauthorized",
         subject,
-        `${subject}: ${server} refuses everything (${reason}); check the user-info of its URL, or its machine in the netrc`,
+        `${subject}: ${server} refuses everything (${reason}); check its token, the user-info of its URL, or its machine in the netrc`,
       );
 }
 

@@ -1,28 +1,29 @@
 import pLimit from "p-limit";
-import { buildConnector, Pool } from "undici";
 import { basicAuthorization, type Netrc } from "../../gomod/netrc.ts";
 import { MirrorError } from "../../mirror/errors.ts";
 import manifest from "../../package.json" with { type: "json" };
-import { guardedLookup, isRedirect, MOST_REDIRECTS, redirectTarget } from "./redirects.ts";
+import { directEgress, type Egress } from "../egress/egress.ts";
+import { refusedByProxy } from "./network-fault.ts";
+import { Pools } from "./pools.ts";
+import { isRedirect, MOST_REDIRECTS, redirectTarget } from "./redirects.ts";
 import type { SpoolChunks } from "./reply-body.ts";
 import { DEFAULT_TIMING, type Timing, Watchdog } from "./timing.ts";
 import { type Exchange, type Reply, Transfer } from "./transfer.ts";
+import type { UpstreamToken } from "./upstream-token.ts";
 import type { UpstreamAddress } from "./upstream-url.ts";
 
 /** Connections to one upstream, so exchanges at once: more bring nothing on loopback (measured) and annoy a registry. */
 const CONNECTIONS = 16;
-/** Other hosts that redirects have led to and whose connections are kept; storage behind a registry is one or two. */
-const MOST_REDIRECT_HOSTS = 8;
-/** Headers of one reply: Node's own default (--max-http-header-size). */
-const LARGEST_HEADERS = 16 * 1024;
-/** Idle connections are kept this long unless the server says less: below the 5 s after which node:http closes them. */
-const KEEP_ALIVE = 4_000;
 
 export interface HttpClientOptions {
   readonly timing?: Partial<Timing>;
   readonly connections?: number;
   /** Logins for an https address without user-info; go sends none of them over plain http either (web.Get). */
   readonly netrc?: Netrc;
+  /** In place of user-info and netrc; it goes where they would go. */
+  readonly token?: UpstreamToken;
+  /** Which proxy leads where; directly unless told otherwise. */
+  readonly egress?: Egress;
   /** Ends all that runs and refuses what is asked later. */
   readonly signal?: AbortSignal;
 }
@@ -39,34 +40,47 @@ export interface HttpRequest {
 
 /**
  * GETs below one upstream's address, over few kept connections (HTTP/1.1, no pipelining): bounded in size, time and
- * redirects. Credentials go to the upstream's own origin only. Proxies and CAs come with `egress` (a later issue):
- * they are options of the connector.
+ * redirects. Credentials go to the upstream's own origin only.
  */
 export class HttpClient {
   readonly address: UpstreamAddress;
-  /** Strings that no message may hold. */
-  readonly secrets: readonly string[];
+  readonly #secrets: readonly string[];
+  readonly #token: UpstreamToken | undefined;
   readonly #netrc: Netrc | undefined;
   readonly #timing: Timing;
   readonly #watchdog: Watchdog;
-  readonly #connections: number;
   readonly #slot: ReturnType<typeof pLimit>;
-  readonly #pools = new Map<string, Pool>();
+  readonly #pools: Pools;
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort = (): void => this.#stop();
   #redirects = 0;
 
   constructor(address: UpstreamAddress, options: HttpClientOptions = {}) {
     this.address = address;
-    const wantsNetrc = address.authorization === undefined && address.origin.protocol === "https:";
+    this.#token = options.token;
+    const wantsNetrc =
+      address.authorization === undefined &&
+      options.token === undefined &&
+      address.origin.protocol === "https:";
     this.#netrc = wantsNetrc ? options.netrc : undefined;
-    this.secrets = [...address.secrets, ...netrcSecrets(this.#netrc, address.origin.host)];
+    this.#secrets = [...address.secrets, ...netrcSecrets(this.#netrc, address.origin.host)];
     this.#timing = { ...DEFAULT_TIMING, ...options.timing };
     this.#watchdog = new Watchdog(this.#timing);
-    this.#connections = options.connections ?? CONNECTIONS;
-    this.#slot = pLimit(this.#connections);
+    const connections = options.connections ?? CONNECTIONS;
+    this.#slot = pLimit(connections);
+    this.#pools = new Pools(
+      address.origin,
+      options.egress ?? directEgress,
+      connections,
+      this.#timing.connect,
+    );
     this.#signal = options.signal;
     this.#signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /** Strings that no message may hold. */
+  get secrets(): readonly string[] {
+    return [...this.#secrets, ...(this.#token?.secrets ?? [])];
   }
 
   /** Redirects followed so far: requests beside those that were asked for. */
@@ -85,7 +99,7 @@ export class HttpClient {
   /** Closes idle connections and waits for what runs. */
   async close(): Promise<void> {
     this.#signal?.removeEventListener("abort", this.#onAbort);
-    await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
+    await this.#pools.close();
   }
 
   async #get({ subject, path, limit, spool }: HttpRequest): Promise<Reply> {
@@ -93,7 +107,7 @@ export class HttpClient {
     const startedAt = performance.now();
     const exchange = { subject, limit, timing: this.#timing, startedAt, ...(spool && { spool }) };
     const target = `${prefix}/${path}${query}`;
-    const authorization = this.#authorization(target);
+    const authorization = await this.#authorization(target);
     let reply = await this.#exchange(origin, target, authorization, { ...exchange, server: name });
     let url: URL | undefined;
     for (let hops = 0; isRedirect(reply.status); hops++) {
@@ -110,8 +124,9 @@ export class HttpClient {
   }
 
   /** The Authorization of what is asked below our address; its redirects on the same origin keep it. */
-  #authorization(target: string): string | undefined {
+  async #authorization(target: string): Promise<string | undefined> {
     const { authorization, origin } = this.address;
+    if (this.#token !== undefined) return await this.#token.authorization();
     const login = this.#netrc?.lookup(origin.host + target);
     return login === undefined ? authorization : basicAuthorization(login);
   }
@@ -122,11 +137,17 @@ export class HttpClient {
     authorization: string | undefined,
     exchange: Exchange,
   ): Promise<Reply> {
+    const { pool, target, headers, proxy } = await this.#pools.route(to, path);
     const transfer = new Transfer(exchange, this.#watchdog);
     if (this.#signal?.aborted) transfer.fail(stopped(exchange.subject));
-    else
-      this.#pool(to).dispatch({ method: "GET", path, headers: this.#headers(to, authorization) }, transfer);
-    return await transfer.reply;
+    else {
+      const all = [...this.#headers(to, authorization), ...headers];
+      pool.dispatch({ method: "GET", path: target, headers: all }, transfer);
+    }
+    const reply = await transfer.reply;
+    if (proxy !== undefined && reply.status === 407)
+      throw refusedByProxy(exchange.subject, exchange.server, proxy.name, 407);
+    return reply;
   }
 
   #headers(to: URL, authorization: string | undefined): string[] {
@@ -136,36 +157,8 @@ export class HttpClient {
     return headers;
   }
 
-  #pool(to: URL): Pool {
-    const { origin } = this.address;
-    const key = to.origin;
-    const known = this.#pools.get(key);
-    if (known !== undefined) return known;
-    const own = key === origin.origin;
-    const pool = newPool(
-      key,
-      this.#connections,
-      this.#timing.connect,
-      own ? undefined : guardedLookup(origin),
-    );
-    this.#pools.set(key, pool);
-    if (this.#pools.size > MOST_REDIRECT_HOSTS + 1) this.#retire(key);
-    return pool;
-  }
-
-  /** Gives up the oldest redirect host other than `but`; what runs there ends well. */
-  #retire(but: string): void {
-    for (const [key, pool] of this.#pools) {
-      if (key === this.address.origin.origin || key === but) continue;
-      this.#pools.delete(key);
-      void pool.close();
-      return;
-    }
-  }
-
   #stop(): void {
-    // Each running transfer gets undici's ClientDestroyedError, which networkFault knows.
-    for (const pool of this.#pools.values()) void pool.destroy();
+    this.#pools.destroy();
   }
 
   #notFollowed(subject: string, what: string): MirrorError {
@@ -184,42 +177,4 @@ function netrcSecrets(netrc: Netrc | undefined, host: string): string[] {
 
 function stopped(subject: string): MirrorError {
   return new MirrorError("transient", subject, `${subject}: the work was stopped; run again to go on`);
-}
-
-function newPool(
-  origin: string,
-  connections: number,
-  timeout: number,
-  lookup: ReturnType<typeof guardedLookup>,
-): Pool {
-  const connect = buildConnector({ timeout, ...(lookup && { lookup }) });
-  return new Pool(origin, {
-    connections,
-    pipelining: 1,
-    allowH2: false,
-    maxHeaderSize: LARGEST_HEADERS,
-    keepAliveTimeout: KEEP_ALIVE,
-    // The watchdog keeps these times: undici's own begin anew with each informational reply.
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    connect: (options, callback) => {
-      connect(options, (...result) => {
-        renameResets(result[1]);
-        callback(...result);
-      });
-    },
-  });
-}
-
-/**
- * undici 7.30 takes a reset of a connection that was to be closed after the reply as the body's end: a cut body
- * without a length would pass as whole, and if the reader is held back at that moment, an assertion ends the process
- * (client-h1.js, onHttpSocketError; tried). It looks for the code ECONNRESET; under another it is a plain error.
- */
-function renameResets(
-  socket: { on(event: "error", listener: (error: Error) => void): unknown } | null,
-): void {
-  socket?.on("error", (error) => {
-    if ("code" in error && error.code === "ECONNRESET") error.code = "RESET";
-  });
 }

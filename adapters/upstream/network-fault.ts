@@ -1,6 +1,9 @@
+import { MirrorError } from "../../mirror/errors.ts";
+import { ProxyFault } from "../egress/proxy-tunnel.ts";
+
 /** What went wrong on the line, for a MirrorError. */
 export interface NetworkFault {
-  readonly class: "transient" | "malformed";
+  readonly class: "transient" | "malformed" | "unauthorized";
   readonly message: string;
 }
 
@@ -16,6 +19,10 @@ export function networkFault(
   connectLimit: number,
   got: { readonly size: number; readonly of: number | undefined } | undefined,
 ): NetworkFault {
+  // The secret of a proxy could not be read.
+  if (thrown instanceof MirrorError)
+    return { class: thrown.class === "unauthorized" ? "unauthorized" : "transient", message: thrown.message };
+  if (thrown instanceof ProxyFault) return proxyFault(thrown, server, connectLimit);
   const code = errorCode(thrown);
   switch (code) {
     case "UND_ERR_HEADERS_OVERFLOW":
@@ -39,8 +46,7 @@ export function networkFault(
       return transient("the work was stopped; run again to go on");
   }
   if (CERTIFICATE.test(code)) {
-    const remedy = "if it is your company's own, name its CA in NODE_EXTRA_CA_CERTS";
-    return transient(`the TLS certificate of ${server} is not trusted (${code}); ${remedy}`);
+    return transient(`the TLS certificate of ${server} is not trusted (${code}); ${CA_REMEDY}`);
   }
   if (code.startsWith("HPE_"))
     return transient(`${server} does not speak HTTP/1.1 (${code}); check its address`);
@@ -51,6 +57,40 @@ export function networkFault(
   const name = code === "" ? thrown.name : code;
   return transient(`the connection to ${server} broke off before an answer (${name}); run again later`);
 }
+
+/** A proxy's words, 407 and 403 foremost, would be the same for the next file: nobody's account is to be locked by trying. */
+function proxyFault({ proxy, status, code }: ProxyFault, server: string, connectLimit: number): NetworkFault {
+  if (code === "EPROTO")
+    return transient(`the proxy ${proxy} sent what is no part of a tunnel; tell its operator`);
+  if (status === 401 || status === 403 || status === 407)
+    return { class: "unauthorized", message: proxyRefusal(server, proxy, status) };
+  if (status !== undefined)
+    return transient(`the proxy ${proxy} answered ${status} when asked for ${server}; run again later`);
+  if (code === "ETIMEDOUT")
+    return transient(`no connection to ${server} through the proxy ${proxy} within ${connectLimit / 1000} s`);
+  if (code === "ECONNREFUSED")
+    return transient(`the proxy ${proxy} refuses connections; check its address, and that it runs`);
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN")
+    return transient(
+      `the name of the proxy ${proxy} cannot be looked up (${code}); check its address and DNS`,
+    );
+  if (CERTIFICATE.test(code))
+    return transient(`the TLS certificate of the proxy ${proxy} is not trusted (${code}); ${CA_REMEDY}`);
+  return transient(`the connection to the proxy ${proxy} broke off (${code}); run again later`);
+}
+
+function proxyRefusal(server: string, proxy: string, status: number): string {
+  return status === 403
+    ? `the proxy ${proxy} does not let us through to ${server} (403); ask its operator, or name the host in NO_PROXY`
+    : `the proxy ${proxy} wants other credentials (${status}); check the user-info of its URL, or its secret`;
+}
+
+/** A refusal that the proxy answered in place of the upstream. */
+export function refusedByProxy(subject: string, server: string, proxy: string, status: number): MirrorError {
+  return new MirrorError("unauthorized", subject, `${subject}: ${proxyRefusal(server, proxy, status)}`);
+}
+
+const CA_REMEDY = "if it is your company's own, name its CA in NODE_EXTRA_CA_CERTS";
 
 /** OpenSSL's and Node's names for certificates that do not verify (node:tls, X509 error codes). */
 const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA/;
@@ -65,4 +105,17 @@ function errorCode(thrown: unknown): string {
   if ("code" in thrown && typeof thrown.code === "string") return thrown.code;
   if (thrown instanceof AggregateError) return errorCode(thrown.errors[0]);
   return "";
+}
+
+/** No connection came about, so that the next file would fare alike: codes of node:net, node:dns and undici. */
+const UNREACHABLE = new Set([
+  ...["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "ETIMEDOUT"],
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
+
+/** Whether an error of a request is that its host, or the proxy before it, could not be reached, or is not trusted. */
+export function isUnreachable({ cause }: MirrorError): boolean {
+  if (cause instanceof ProxyFault && cause.status !== undefined) return false;
+  const code = errorCode(cause);
+  return UNREACHABLE.has(code) || CERTIFICATE.test(code);
 }

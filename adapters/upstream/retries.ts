@@ -29,12 +29,14 @@ export const systemTools: RetryTools = {
 /**
  * Tries `attempt` up to four times: again only after a MirrorError transient, after 1, 3 and 9 s with jitter, or what
  * the other side asked for (Retry-After) if that is longer but not above LONGEST_WAIT.
+ * @param worth whether one more try is; asked after each that failed.
  * @throws MirrorError of the last try.
  */
 export async function withRetries<T>(
   attempt: (tries: number) => Promise<T>,
   tools: RetryTools = systemTools,
   signal?: AbortSignal,
+  worth: (error: MirrorError) => boolean = () => true,
 ): Promise<T> {
   const startedAt = tools.clock();
   for (let tries = 0; ; tries++) {
@@ -43,7 +45,7 @@ export async function withRetries<T>(
     } catch (error) {
       const wait = RETRY_WAITS[tries];
       if (!(error instanceof MirrorError) || error.class !== "transient") throw error;
-      if (wait === undefined || signal?.aborted) throw error;
+      if (wait === undefined || signal?.aborted || !worth(error)) throw error;
       const asked = error.retryAfter ?? 0;
       if (asked > LONGEST_WAIT) throw error;
       const pause = Math.max(wait * (1 + JITTER * tools.random()), asked);

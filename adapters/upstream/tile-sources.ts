@@ -2,15 +2,19 @@ import type { Netrc } from "../../gomod/netrc.ts";
 import { MissingTiles } from "../../mirror/missing-tiles.ts";
 import type { Clock, Tree } from "../../mirror/ports.ts";
 import type { ServeParts } from "../../mirror/serve.ts";
-import { openUpstream } from "./open-upstream.ts";
-import type { SumdbOption } from "./sumdb-option.ts";
+import type { Egress } from "../egress/egress.ts";
+import { type OpenedUpstream, openUpstream } from "./open-upstream.ts";
+import { entriesOf, entryNamed, type SumdbEntry, type UpstreamEntry } from "./sources.ts";
 import { openSumdb } from "./sumdb-source.ts";
+import { generalOf } from "./upstream-router.ts";
 
 export interface TileSourceOptions {
   /** The GOPROXY; its user-info is a secret. */
-  readonly url: string;
-  readonly sumdbs: readonly Pick<SumdbOption, "verifier" | "url">[];
+  readonly url: string | readonly UpstreamEntry[];
+  readonly sumdbs: readonly Pick<SumdbEntry, "verifier" | "url" | "upstream">[];
   readonly netrc?: Netrc;
+  /** Which proxy leads where; directly unless told otherwise. */
+  readonly egress?: Egress;
   readonly tree: Pick<Tree, "get" | "create">;
   readonly now: Clock;
 }
@@ -22,19 +26,30 @@ const WHOLE_EXCHANGE = 8_000;
  * Opens where an endpoint gets the tiles that its tree lacks: each database's own address, or the upstream's /sumdb/.
  * @throws MirrorError misuse when an address cannot be one.
  */
-export function openTileSources({ url, sumdbs, netrc, tree, now }: TileSourceOptions): {
+export function openTileSources({ url, sumdbs, netrc, egress, tree, now }: TileSourceOptions): {
   readonly missingTiles: NonNullable<ServeParts["missingTiles"]>;
   close(): Promise<void>;
 } {
-  const http = { timing: { whole: WHOLE_EXCHANGE }, ...(netrc && { netrc }) };
-  const upstream = openUpstream(url, http);
-  const closing = [() => upstream.close()];
+  const http = { timing: { whole: WHOLE_EXCHANGE }, ...(netrc && { netrc }), ...(egress && { egress }) };
+  const entries = entriesOf(url);
+  const general = generalOf(entries).name;
+  const upstreams = new Map<string, OpenedUpstream>();
+  const closing: (() => Promise<void>)[] = [];
+  const through = (name: string) => {
+    const known = upstreams.get(name);
+    if (known !== undefined) return known;
+    const { url: address, token } = entryNamed(entries, name);
+    const opened = openUpstream(address, { ...http, ...(token && { token }) });
+    closing.push(() => opened.close());
+    upstreams.set(name, opened);
+    return opened;
+  };
   const byName = new Map<string, MissingTiles>();
-  for (const { verifier, url: own } of sumdbs) {
+  for (const { verifier, url: own, upstream = general } of sumdbs) {
     const database = verifier.name;
     const opened = own === undefined ? undefined : openSumdb(own, database, http);
     if (opened !== undefined) closing.push(() => opened.close());
-    const source = opened ?? upstream.sumdb(database);
+    const source = opened ?? through(upstream).sumdb(database);
     byName.set(database, new MissingTiles({ database, source, tree, now }));
   }
   return {

@@ -1,11 +1,14 @@
 import { type Body, isSpool } from "../../mirror/body.ts";
 import { MirrorError } from "../../mirror/errors.ts";
+import type { Outcome, Pass, UpstreamGate } from "../../mirror/upstream-gate.ts";
 import { type Asked, checkContent, classifyStatus, refusal } from "./classify.ts";
 import { HttpClient, type HttpClientOptions } from "./http-client.ts";
+import { isUnreachable } from "./network-fault.ts";
 import { Probe, type ProbeOutcome } from "./probe.ts";
 import type { SpoolChunks } from "./reply-body.ts";
 import { LARGEST_REPLY, noRequests, type RequestCounts, type RequestKind } from "./request-kind.ts";
 import { type RetryTools, systemTools, withRetries } from "./retries.ts";
+import type { Reply } from "./transfer.ts";
 import type { UpstreamAddress } from "./upstream-url.ts";
 
 export interface UpstreamOptions extends HttpClientOptions {
@@ -14,7 +17,12 @@ export interface UpstreamOptions extends HttpClientOptions {
   /** The checksum database whose head serves as probe until something else was got; else the last one asked for. */
   readonly database?: string;
   readonly tools?: RetryTools;
+  /** Where the host's rate and stops are kept for all workers; without it there is neither. */
+  readonly gate?: UpstreamGate;
 }
+
+/** A host that four tries could not reach gets one try a file for so long, in ms: the next file would fare alike. */
+const DOWN_TIME = 60_000;
 
 /** One wish: a file below the upstream's address. */
 export interface Wanted {
@@ -37,7 +45,9 @@ export class UpstreamRequests {
   readonly #tools: RetryTools;
   readonly #signal: AbortSignal | undefined;
   readonly #probe: Probe;
+  readonly #gate: UpstreamGate | undefined;
   readonly #counts = noRequests();
+  #downUntil = 0;
 
   constructor(address: UpstreamAddress, options: UpstreamOptions = {}) {
     this.name = address.name;
@@ -46,6 +56,7 @@ export class UpstreamRequests {
     this.#spool = options.spool;
     this.#tools = options.tools ?? systemTools;
     this.#signal = options.signal;
+    this.#gate = options.gate;
     this.#probe = new Probe((path) => this.#askProbe(path), this.#tools.clock);
   }
 
@@ -67,8 +78,15 @@ export class UpstreamRequests {
   }
 
   /** A file that may be spooled. */
-  body(wanted: Wanted): Promise<Body> {
-    return withRetries((tries) => this.#try(wanted, tries), this.#tools, this.#signal);
+  async body(wanted: Wanted): Promise<Body> {
+    const { clock } = this.#tools;
+    const worth = (error: MirrorError) => !(isUnreachable(error) && clock() < this.#downUntil);
+    try {
+      return await withRetries((tries) => this.#try(wanted, tries), this.#tools, this.#signal, worth);
+    } catch (error) {
+      if (error instanceof MirrorError && isUnreachable(error)) this.#downUntil = clock() + DOWN_TIME;
+      throw error;
+    }
   }
 
   /** Waits for what runs and closes the connections. */
@@ -76,31 +94,68 @@ export class UpstreamRequests {
     return this.#client.close();
   }
 
+  /** One try, once its host lets it in; what it says of the host is noted for all workers. */
   async #try(wanted: Wanted, tries: number): Promise<Body> {
-    const { kind, subject, path, about } = wanted;
+    const { kind, subject, path } = wanted;
+    const pass = await this.#gate?.enter(subject);
     this.#counts[kind]++;
     if (tries > 0) this.#counts.retry++;
     const spool = kind === "zip" ? this.#spool : undefined;
     const limit = wanted.size ?? LARGEST_REPLY[kind];
-    const reply = await this.#client.get({ subject, path, limit, ...(spool && { spool }) });
-    const asked = this.#asked(kind, subject);
-    const verdict = classifyStatus(reply, asked, this.#tools.clock());
-    if (verdict.is === "error") throw verdict.error;
-    if (verdict.is === "refused") throw await this.#refusal(verdict.reason, asked, about);
-    await checkContent(reply.body, asked, wanted.size);
-    // A zip is too large to be asked for again, a tile too arbitrary.
-    if (kind !== "zip" && kind !== "tile") this.#probe.remember({ about, path });
-    return reply.body;
+    let outcome: Outcome = { is: "unknown" };
+    try {
+      const reply = await this.#client.get({ subject, path, limit, ...(spool && { spool }) });
+      this.#downUntil = 0;
+      const judged = await this.#judge(reply, wanted);
+      outcome = judged.outcome;
+      if (judged.error !== undefined) throw judged.error;
+      return reply.body;
+    } catch (error) {
+      if (!(error instanceof MirrorError) || error.class !== "unauthorized") throw error;
+      outcome = { is: "refused", reason: withoutSubject(error) };
+      // For all that waits behind the gate: tried again within the hour after it goes on, however often it has failed.
+      throw this.#gate === undefined
+        ? error
+        : new MirrorError("stopped", subject, error.message, { cause: error });
+    } finally {
+      if (pass !== undefined) await this.#note(pass, outcome);
+    }
   }
 
-  async #refusal(reason: string, asked: Asked, about: string): Promise<MirrorError> {
+  async #note(pass: Pass, outcome: Outcome): Promise<void> {
+    await this.#gate?.note(pass, outcome);
+  }
+
+  /** What a reply says of the file, and what of its host. */
+  async #judge(
+    reply: Reply,
+    { kind, subject, path, about, size }: Wanted,
+  ): Promise<{ readonly outcome: Outcome; readonly error?: MirrorError }> {
+    const asked = this.#asked(kind, subject);
+    const verdict = classifyStatus(reply, asked, this.#tools.clock());
+    if (verdict.is === "error")
+      return { outcome: outcomeOf(reply.status, verdict.error), error: verdict.error };
+    if (verdict.is === "refused") return await this.#refusal(verdict.reason, asked, about);
+    await checkContent(reply.body, asked, size);
+    // A zip is too large to be asked for again, a tile too arbitrary.
+    if (kind !== "zip" && kind !== "tile") this.#probe.remember({ about, path });
+    return { outcome: { is: "served" } };
+  }
+
+  async #refusal(
+    reason: string,
+    asked: Asked,
+    about: string,
+  ): Promise<{ readonly outcome: Outcome; readonly error: MirrorError }> {
     try {
       const outcome = await this.#probe.outcome(about);
-      return refusal(reason, asked, outcome === "refused" ? "refused" : "served");
+      const error = refusal(reason, asked, outcome === "refused" ? "refused" : "served");
+      // One whose probe cannot tell may still refuse everything: that lifts no stop.
+      return { outcome: { is: outcome === "served" ? "served" : "unknown" }, error };
     } catch (cause) {
       const { subject, server } = asked;
       const message = `${subject}: ${server} refused it (${reason}) and now does not answer; run again later`;
-      return new MirrorError("transient", subject, message, { cause });
+      return { outcome: { is: "unknown" }, error: new MirrorError("transient", subject, message, { cause }) };
     }
   }
 
@@ -123,4 +178,15 @@ export class UpstreamRequests {
       return error.class === "unauthorized" ? "refused" : "unknown";
     }
   }
+}
+
+/** What a status other than 200 says of its host. */
+function outcomeOf(status: number, error: MirrorError): Outcome {
+  if (status === 429 || status === 503) return { is: "pushed back", wait: error.retryAfter };
+  return { is: error.class === "absent" ? "served" : "unknown" };
+}
+
+/** The same for all files of the upstream. */
+function withoutSubject({ subject, message }: MirrorError): string {
+  return message.startsWith(`${subject}: `) ? message.slice(subject.length + 2) : message;
 }

@@ -21,14 +21,14 @@ export interface UpstreamAddress {
  * @throws MirrorError misuse: no http(s) URL, or user-info over plain http to another machine (cmd/go refuses that
  * too: web.Get, "refusing to pass credentials to insecure URL").
  */
-export function parseUpstreamUrl(text: string, flag: "--upstream" | "--sumdb"): UpstreamAddress {
+export function parseUpstreamUrl(text: string, flag: "--upstream" | "--sumdb" | "--vulndb"): UpstreamAddress {
   const name = redactUrl(text);
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || (url.protocol !== "https:" && url.protocol !== "http:")) {
     throw misuse(flag, `${flag}: ${name} is no http:// or https:// URL; give one`);
   }
   const hasUser = url.username !== "" || url.password !== "";
-  if (hasUser && url.protocol === "http:" && !LOOPBACK.has(normalHost(url))) {
+  if (hasUser && url.protocol === "http:" && !isLoopbackHost(url)) {
     throw misuse(flag, `${flag}: ${name} would get its password over plain http; use https://`);
   }
   let pair = "";
@@ -61,6 +61,11 @@ export function redactUrl(text: string): string {
   return url.host === ""
     ? `${url.protocol}…`
     : `${url.protocol}//${url.host}${url.pathname.replace(/\/+$/, "")}`;
+}
+
+/** Whether a URL leads to this machine: then plain http shows its secrets to nobody else. */
+export function isLoopbackHost(url: URL): boolean {
+  return LOOPBACK.has(normalHost(url));
 }
 
 const LOOPBACK = new Set(["localhost", "127.0.0.1", "::1"]);

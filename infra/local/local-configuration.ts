@@ -19,7 +19,7 @@ const MOST_WORKERS = 4;
 export interface LocalUpstream {
   readonly url: string;
   /** The checksum databases, where they are not the public one alone. */
-  readonly sumdb?: NonNullable<ConfigurationInput["upstream"]["sumdb"]>;
+  readonly sumdb?: NonNullable<ConfigurationInput["sumdb"]>;
   readonly sumdbTiles?: TileExtent;
 }
 
@@ -38,11 +38,12 @@ export function withoutSecrets(url: string, flag = "--upstream"): string {
 }
 
 /** The file that `-c configuration=FILE` names: the very stacks of AWS, with a local upstream, account and region. */
-export function localConfiguration(upstream: LocalUpstream, folder: string): string {
+export function localConfiguration({ url, ...databases }: LocalUpstream, folder: string): string {
   const workers = Math.min(Math.max(2, availableParallelism()), MOST_WORKERS);
   const input: ConfigurationInput = {
     name: LOCAL_NAME,
-    upstream,
+    upstreams: [{ name: "upstream", url }],
+    ...databases,
     limits: { workers },
     aws: { account: LOCAL_ACCOUNT, region: LOCAL_REGION },
   };

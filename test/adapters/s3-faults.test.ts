@@ -114,6 +114,28 @@ test("a zip that is there already is refused before its body is sent", async () 
   expect(streamed).toBe(false);
 });
 
+test.each([
+  [200, "exists"],
+  [404, "transient"],
+  [503, "transient"],
+])(
+  "an upload that a store cuts off, where asking for the key then tells %i, is: %s",
+  async (status, outcome) => {
+    const methods: (string | undefined)[] = [];
+    await using aws = await faultyAws((request, reply) => {
+      methods.push(request.method);
+      if (request.method === "HEAD") reply.writeHead(status).end();
+      else request.socket.resetAndDestroy();
+    }, true);
+    const large = spool(async function* () {
+      yield Buffer.alloc(5 << 20, "x");
+    }, 5 << 20);
+    const created = treeOn(aws).create(zipKey(version), large, large.sha256);
+    expect(await created.catch((error: MirrorError) => error.class)).toBe(outcome);
+    expect(methods.filter((method) => method === "PUT")).toHaveLength(status === 200 ? 1 : 3);
+  },
+);
+
 test("a body that is cut off is transient", async () => {
   await using aws = await faultyAws((request, reply) => {
     reply.writeHead(200, { "content-length": 10, etag: '"e"' });
@@ -220,7 +242,7 @@ test("objects carry the type and age that the endpoint promises", async () => {
   await tree.replace(listKey(version.path), body, "etag");
   await tree.create(supportedKey("sum.example.com"), body, sha256Of(body));
   expect(seen).toEqual([
-    ["application/zip", "public, max-age=31536000, immutable", "*", undefined],
+    ["application/zip", "public, max-age=60", "*", undefined],
     ["text/plain; charset=utf-8", "public, max-age=60", "*", undefined],
     ["text/plain; charset=utf-8", "public, max-age=60", undefined, '"etag"'],
     ["text/plain; charset=utf-8", "public, max-age=31536000, immutable", "*", undefined],

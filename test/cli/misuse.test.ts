@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -13,24 +13,10 @@ const TIMEOUT = 120_000;
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "modferry-misuse-"));
-  await mkdir(join(folder, "project"));
   await mkdir(join(folder, "odd/go.mod"), { recursive: true });
-  await writeFile(join(folder, "project/go.mod"), "module example.com/m\n\ngo 1.21\n");
   await writeFile(join(folder, "notes.txt"), "\n");
-  await mkdir(join(folder, "odd-sum/go.sum"), { recursive: true });
-  await writeFile(join(folder, "odd-sum/go.mod"), "module example.com/m\n\ngo 1.21\n");
-  await mkdir(join(folder, "replaced"));
-  const replace = "replace example.com/r => ../nowhere\n";
-  const require = "require example.com/r v1.0.0\n";
-  await writeFile(join(folder, "replaced/go.mod"), `module example.com/m\n\ngo 1.21\n\n${require}${replace}`);
-  await mkdir(join(folder, "requires"));
-  await writeFile(join(folder, "requires/go.mod"), `module example.com/m\n\ngo 1.21\n\n${require}`);
-  await mkdir(join(folder, "replaced-work"));
-  await writeFile(join(folder, "replaced-work/go.work"), `go 1.21\n\nuse ../requires\n\n${replace}`);
   await mkdir(join(folder, "foreign"));
   await writeFile(join(folder, "foreign/file"), "");
-  await mkdir(join(folder, "work"));
-  await writeFile(join(folder, "work/go.work"), "go 1.21\n\nuse ./gone\n");
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -43,7 +29,7 @@ describe("a mistake on the command line is one line that names it and what would
     [
       "an unknown verb",
       ["frob"],
-      [/frob: no such verb/, /sync, serve, verify, hash, .*closure, record, rehearse/],
+      [/frob: no such verb/, /sync, serve, verify, .*hash, .*closure, record, rehearse/],
     ],
     ["a verb that is a word of JavaScript", ["constructor"], [/constructor: no such verb/]],
     ["an unknown flag", ["sync", WISH, "--bogus"], [/'--bogus'/, /takes --mirror/]],
@@ -52,8 +38,18 @@ describe("a mistake on the command line is one line that names it and what would
     ["a value for a switch", ["sync", WISH, "--json=yes"], [/'--json' does not take an argument/]],
     ["an argument too many", ["serve", "surplus"], [/surplus/, /flags only/]],
     ["an argument too many", ["verify", "surplus"], [/surplus/, /flags only/]],
-    ["no wish", ["sync"], [/no wish/, /go\.mod.*module@version.*-/]],
-    ["no wish", ["closure"], [/no wish/]],
+    [
+      "a mirror given twice",
+      ["sync", WISH, "--mirror", "a", "--mirror=b"],
+      [/^--mirror: given twice; give it once$/],
+    ],
+    ["a tier given twice", ["closure", WISH, "--tier=build", "--tier=build"], [/^--tier: given twice/]],
+    [
+      "a name that is none",
+      ["sync", WISH, "--name", "../up"],
+      [/^--name \.\.\/up: give a name such as app or team\/app/],
+    ],
+    ["a feed's name", ["sync", WISH, "--name", "poll"], [/^--name poll: .*not poll/]],
     ["an empty mirror", ["sync", WISH, "--mirror="], [/--mirror: empty; give a folder/]],
     [
       "a mirror that is a URL",
@@ -105,62 +101,6 @@ describe("a mistake on the command line is one line that names it and what would
       [/--upstream: GOPROXY .* names no http\(s\) URL/, /--upstream URL/],
     ],
     [
-      "a wish that is nothing",
-      ["sync", "golang.org/x/tools", ...NOWHERE],
-      [/golang\.org\/x\/tools: not a wish/, /module@version/],
-    ],
-    [
-      "a branch",
-      ["sync", "golang.org/x/tools@master", ...NOWHERE],
-      [/"master" invalid: must be of the form v1\.2\.3/],
-    ],
-    ["a short version", ["sync", "golang.org/x/tools@v0.1", ...NOWHERE], [/golang\.org\/x\/tools@v0\.1: /]],
-    ["no module path", ["sync", "a@v1.0.0", ...NOWHERE], [/malformed module path "a": missing dot/]],
-    ["no module path", ["sync", "!!x@latest", ...NOWHERE], [/!!x@latest: malformed module path/]],
-    [
-      "a major version that disagrees",
-      ["sync", "example.com/a/v2@v1.0.0", ...NOWHERE],
-      [/example\.com\/a\/v2/, /v1/],
-    ],
-    ["two at signs", ["sync", "a@b@latest", ...NOWHERE], [/a@b@latest: not a wish/]],
-    [
-      "a folder",
-      ["sync", "project", ...NOWHERE],
-      [/project: a folder; name the file in it: project\/go\.mod/],
-    ],
-    ["a folder named go.mod", ["sync", "odd/go.mod", ...NOWHERE], [/odd\/go\.mod: a folder; name a file/]],
-    [
-      "a folder named go.sum",
-      ["closure", "odd-sum/go.mod", ...NOWHERE],
-      [/odd-sum\/go\.sum: a folder; name a file/],
-    ],
-    [
-      "a replacement that is not there",
-      ["closure", "replaced/go.mod", ...NOWHERE],
-      [/^replaced\/go\.mod: replaces example\.com\/r by \.\.\/nowhere, but nowhere has no go\.mod/],
-    ],
-    [
-      "a workspace's replacement that is not there",
-      ["closure", "replaced-work/go.work", ...NOWHERE],
-      [/^replaced-work\/go\.work: replaces example\.com\/r by \.\.\/nowhere, but nowhere has no go\.mod/],
-    ],
-    ["a file that is not there", ["closure", "none/go.mod", ...NOWHERE], [/none\/go\.mod: no such file/]],
-    [
-      "another file",
-      ["sync", "notes.txt", ...NOWHERE],
-      [/notes\.txt: not named go\.mod, go\.sum, go\.work or \.json/],
-    ],
-    [
-      "a workspace's member that is not there",
-      ["sync", "work/go.work", ...NOWHERE],
-      [/work\/gone\/go\.mod: no such file/],
-    ],
-    [
-      "nothing on stdin",
-      ["sync", "-", ...NOWHERE],
-      [/stdin is empty; pipe the output of `go list -m -json all`/],
-    ],
-    [
       "no port",
       ["serve", "--listen", "localhost"],
       [/--listen localhost: give HOST:PORT, such as 127\.0\.0\.1:3000/],
@@ -177,35 +117,14 @@ describe("a mistake on the command line is one line that names it and what would
       [/--listen ::1:3000: .*\[::1\]:3000/],
     ],
     ["nothing to hash", ["hash"], [/no file/, /zips or go\.mod/]],
-    ["a file to hash that is not there", ["hash", "none.zip"], [/none\.zip: .*no such file/]],
-    ["a folder to hash", ["hash", "odd/go.mod"], [/odd\/go\.mod: /]],
+    ["a file to hash that is not there", ["hash", "none.zip"], [/^none\.zip: no such file; check the path$/]],
+    ["a folder to hash", ["hash", "odd/go.mod"], [/^odd\/go\.mod: a folder; name a file$/]],
     ["what is neither zip nor go.mod", ["hash", "notes.txt"], [/notes\.txt: not named \.zip or \.mod/]],
   ])(
     "%s: modferry %j",
     async (_what, args, expected) => {
       const line = await misused(args);
       for (const part of expected) expect(line).toMatch(part);
-    },
-    TIMEOUT,
-  );
-
-  test.each<[string, string, RegExp]>([
-    ["not JSON", "hello\n}\n", /-: stdin is not the output of `go list -m -json all`/],
-    ["objects without Path", "{\n}\n", /an object has no Path/],
-    [
-      "a version that is none",
-      '{\n"Path": "example.com/a",\n"Version": "master"\n}\n',
-      /-: stdin: .*"master" invalid/,
-    ],
-    [
-      "a path that would be a line",
-      '{\n"Path": "example.com/a v1.0.0\\nreplace",\n"Version": "v1.0.0"\n}\n',
-      /-: stdin: malformed/,
-    ],
-  ])(
-    "stdin that is %s",
-    async (_what, stdin, expected) => {
-      expect(await misused(["sync", "-", ...NOWHERE], { stdin })).toMatch(expected);
     },
     TIMEOUT,
   );
@@ -266,6 +185,17 @@ describe("a mistake on the command line is one line that names it and what would
         new RegExp(`--listen 127\\.0\\.0\\.1:${port}: .*EADDRINUSE.*; give another address or port`),
       );
       server.close();
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "version and --version print package.json's own",
+    async () => {
+      const { version } = JSON.parse(await readFile(join(import.meta.dirname, "../../package.json"), "utf8"));
+      for (const args of [["version"], ["--version"]]) {
+        expect(await modferry(args)).toEqual({ code: 0, stdout: `modferry ${version}\n`, stderr: "" });
+      }
     },
     TIMEOUT,
   );

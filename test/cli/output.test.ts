@@ -1,6 +1,8 @@
-import { writeFile } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { openFolderMirror } from "../../adapters/local/folder-mirror.ts";
+import { moduleVersion } from "../../gomod/version.ts";
 import { type MirrorWorld, mirrorWorld } from "../e2e/mirror-world.ts";
 import { modferry } from "../e2e/modferry-command.ts";
 import { describeWithGo } from "../go-command.ts";
@@ -84,6 +86,36 @@ describeWithGo("what a sync prints", () => {
       for (const control of ["\r", "\u001b"]) expect(run.stderr).not.toContain(control);
       expect(run.stderr).toMatch(/^\d+ versions, \d+ go\.mod files, \d+\.\d MB in \d+\.\d s, \d failures?$/m);
       expect(run.stderr).toMatch(/^missing: 1\n {2}example\.com\/none@v1\.0\.0 +GONE +\S/m);
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "a failure that is an earlier request's is called one, where the run's own request succeeds with exit 0",
+    async () => {
+      const mirror = await world.folder();
+      expect((await world.sync(mirror, ["example.com/none@v1.0.0"])).code).toBe(1);
+      const { ledger, close } = await openFolderMirror(mirror, { mode: "write" });
+      const [none] = await ledger.read([moduleVersion("example.com/none", "v1.0.0")]);
+      if (none === undefined) throw new Error("not recorded");
+      await ledger.write([{ record: { ...none, due: 1 } }]);
+      await close();
+      const run = await world.sync(mirror, ["github.com/BurntSushi/toml@v1.3.2"]);
+      expect([run.code, run.stderr.trimEnd().split("\n").at(-1)]).toEqual([
+        0,
+        expect.stringMatching(/^\d+ versions, .* MB in \d+\.\d s, 1 failure of earlier requests$/),
+      ]);
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "--name is what the mirror keeps the request under",
+    async () => {
+      const mirror = await world.synced(["github.com/BurntSushi/toml@v1.3.2"], {
+        more: ["--name", "nightly"],
+      });
+      expect(await readdir(join(mirror, "vault/inbox/requests"))).toEqual(["nightly"]);
     },
     TIMEOUT,
   );

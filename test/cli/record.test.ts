@@ -1,20 +1,13 @@
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { allSucceed, expectSuccess } from "../e2e/mirror-world.ts";
-import { ended, firstLine, modferry, spawnModferry } from "../e2e/modferry-command.ts";
 import { describeWithGo } from "../go-command.ts";
-import { misuseOf } from "./misused.ts";
 import { type RecordedWorld, recordedKeys, recordedWorld } from "./recorded-world.ts";
 
 const TIMEOUT = 240_000;
 const TOML = "github.com/BurntSushi/toml";
-const usesToml = `package main\n\nimport "${TOML}"\n\nfunc main() { println(toml.Key{"a"}.String()) }\n`;
-const testsToml = `package main\n\nimport (\n\t"testing"\n\n\t"${TOML}"\n)\n\nfunc TestKey(t *testing.T) { _ = toml.Key{"a"}.String() }\n`;
-const GO_MOD = "module example.com/recorded\n\ngo 1.21\n";
 
 describeWithGo("modferry record", () => {
   let world: RecordedWorld;
@@ -23,21 +16,6 @@ describeWithGo("modferry record", () => {
   });
   afterAll(() => world?.close());
 
-  /** Records in one copy, syncs the recording alone, and rehearses in an untouched copy. */
-  async function replay(copy: () => Promise<string>, command: readonly string[]): Promise<string> {
-    const recording = join(await world.folder(), "recording.json");
-    expectSuccess(
-      await world.record(await copy(), ["--to", recording], command),
-      `record ${command.join(" ")}`,
-    );
-    const mirror = await world.synced([recording]);
-    await world.upstream.reset();
-    const run = await world.rehearse(await copy(), [recording, "--mirror", mirror], command);
-    expectSuccess(run, `rehearse ${command.join(" ")}`);
-    expect((await world.upstream.counts()).paths).toEqual({});
-    return recording;
-  }
-
   const sample =
     (name: string, without: readonly string[] = []) =>
     async () => {
@@ -45,31 +23,6 @@ describeWithGo("modferry record", () => {
       for (const file of without) await rm(join(dir, file));
       return dir;
     };
-
-  test.each<[string, () => Promise<string>, string[]]>([
-    ["go mod tidy, all hashes from the database", sample("shouting", ["go.sum"]), ["go", "mod", "tidy"]],
-    ["go mod tidy of a project before pruning", sample("legacy", ["go.sum"]), ["go", "mod", "tidy"]],
-    ["go build", sample("shouting"), ["go", "build", "-o", "/dev/null", "./..."]],
-    [
-      "go test",
-      () => world.project({ "go.mod": `${GO_MOD}\nrequire ${TOML} v1.3.2\n`, "x_test.go": testsToml }),
-      ["sh", "-c", "go mod download github.com/BurntSushi/toml && go get -t . && go test ./..."],
-    ],
-    [
-      "a tidy that looks for the module of an import",
-      () => world.project({ "go.mod": GO_MOD, "main.go": usesToml }),
-      ["go", "mod", "tidy"],
-    ],
-    ["go get module@latest", () => world.project({ "go.mod": GO_MOD }), ["go", "get", `${TOML}@latest`]],
-    ["go install command@version", () => world.folder(), ["go", "install", `${TOML}/cmd/tomlv@v1.3.2`]],
-    ["go list -m -versions", () => world.folder(), ["go", "list", "-m", "-versions", TOML]],
-  ])(
-    "%s: what was recorded is all that the same command needs from a mirror of the recording alone",
-    async (_what, copy, command) => {
-      await replay(copy, command);
-    },
-    TIMEOUT,
-  );
 
   test(
     "the recording is what the upstream was asked and gave, no more and no less",
@@ -91,35 +44,6 @@ describeWithGo("modferry record", () => {
           String(kind),
         ).not.toEqual([]);
       expect(await recordedKeys(join(dir, "r.json"))).toEqual(asked.sort());
-    },
-    TIMEOUT,
-  );
-
-  test(
-    "a go.mod with a recording at tier build: the .mod files of its graph, and whole only the zips that were opened",
-    async () => {
-      const dir = await world.user.copyProject("legacy");
-      const recording = join(dir, "r.json");
-      const build = ["go", "build", "-o", "/dev/null", "./..."];
-      expectSuccess(await world.record(dir, ["--to", recording], build), "record");
-      const keys = await recordedKeys(recording);
-      const zipsIn = async (mirror: string) =>
-        (await readdir(join(mirror, "tree"), { recursive: true }))
-          .filter((name) => name.endsWith(".zip"))
-          .sort();
-      const recorded = await world.synced(["go.mod", "r.json"], { cwd: dir, more: ["--tier", "build"] });
-      expect(await zipsIn(recorded)).toEqual(keys.filter((key) => key.endsWith(".zip")));
-      const graph = await world.rehearse(
-        dir,
-        ["go.mod", "r.json", "--mirror", recorded],
-        ["go", "mod", "graph"],
-      );
-      expectSuccess(graph, "the whole graph is there");
-      await rm(join(dir, "go.sum"));
-      const without = await world.synced(["go.mod"], { cwd: dir, more: ["--tier", "build"] });
-      expect((await zipsIn(without)).length, "without a go.sum or a recording").toBeGreaterThan(
-        (await zipsIn(recorded)).length,
-      );
     },
     TIMEOUT,
   );
@@ -245,139 +169,3 @@ describeWithGo("modferry record", () => {
     TIMEOUT,
   );
 });
-
-describe("modferry record and its command", { timeout: TIMEOUT }, () => {
-  let folder: string;
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), "modferry-record-"));
-  });
-  afterAll(() => rm(folder, { recursive: true, force: true }));
-  const NOWHERE = ["--upstream", "http://127.0.0.1:1"];
-
-  test("a command that asks nothing leaves no recording, syncs none, and says so", async () => {
-    const flags = ["--to", "empty.json", "--mirror", "empty-mirror"];
-    const run = await modferry(["record", ...NOWHERE, ...flags, "--", "true"], { cwd: folder });
-    expect(run).toMatchObject({ code: 0, stdout: "" });
-    expect(run.stderr).toBe("modferry: the command asked for nothing; nothing is recorded\n");
-    expect(existsSync(join(folder, "empty.json"))).toBe(false);
-    expect(existsSync(join(folder, "empty-mirror/vault/inbox"))).toBe(false);
-  });
-
-  test("a command that fails hands its status through", async () => {
-    const run = await modferry(["record", ...NOWHERE, "--to", "failed.json", "--", "sh", "-c", "exit 7"], {
-      cwd: folder,
-    });
-    expect(run.code).toBe(7);
-    expect(run.stderr).toBe(
-      "modferry: the command ended with 7 and asked for nothing; nothing is recorded\n",
-    );
-    expect(existsSync(join(folder, "failed.json"))).toBe(false);
-  });
-
-  test("a command that a signal ends has a shell's status", async () => {
-    const run = await modferry(
-      ["record", ...NOWHERE, "--to", "killed.json", "--", "sh", "-c", "kill -9 $$"],
-      { cwd: folder },
-    );
-    expect(run.code).toBe(137);
-  });
-
-  test("flags after -- are the command's own", async () => {
-    const run = await modferry(
-      ["record", ...NOWHERE, "--to", "flags.json", "--", "echo", "--help", "--", "-x"],
-      { cwd: folder },
-    );
-    expect(run).toMatchObject({ code: 0, stdout: "--help -- -x\n" });
-  });
-
-  test.each<[string, string[], RegExp]>([
-    [
-      "a command that is not there",
-      ["--to", "none.json", "--", "no-such-command"],
-      /^no-such-command: no such command/,
-    ],
-    [
-      "a file that is no program",
-      ["--to", "none.json", "--", "/dev/null"],
-      /^\/dev\/null: not permitted to run it/,
-    ],
-    ["no command", ["--to", "none.json"], /^no command: give one after --/],
-    ["no command after --", ["--to", "none.json", "--"], /^no command: give one after --/],
-    [
-      "nowhere to put it",
-      ["--", "true"],
-      /^nowhere to put the recording: give --to FILE\.json, or --mirror ADDR/,
-    ],
-    [
-      "a folder that is not there",
-      ["--to", "gone/none.json", "--", "true"],
-      /^gone\/none\.json: its folder is not there/,
-    ],
-    [
-      "a file that would be no request",
-      ["--to", "none.txt", "--", "true"],
-      /^--to none\.txt: name a file that ends in \.json/,
-    ],
-    [
-      "a name that is none",
-      ["--name", "Two Words", "--to", "none.json", "--", "true"],
-      /^--name Two Words: give up to 64/,
-    ],
-    ["a feed's name", ["--name", "poll", "--to", "none.json", "--", "true"], /^--name poll: /],
-    ["an argument too many", ["surplus", "--to", "none.json", "--", "true"], /^surplus: /],
-  ])("%s is refused by one line", async (_what, args, line) => {
-    expect(await misuseOf(["record", ...NOWHERE, ...args], { cwd: folder })).toMatch(line);
-    expect(existsSync(join(folder, "none.json"))).toBe(false);
-  });
-
-  test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
-    "%s stops the command and what it started; no recording and no temporary file is left",
-    async (signal) => {
-      const tmp = await mkdtemp(join(folder, "tmp-"));
-      const script = `sleep 300 & echo "$! $$ $GOMODCACHE"; touch "$GOMODCACHE/file"; chmod 500 "$GOMODCACHE"; wait`;
-      const child = spawnModferry(["record", ...NOWHERE, "--to", "stopped.json", "--", "sh", "-c", script], {
-        cwd: folder,
-        env: { TMPDIR: tmp },
-      });
-      const run = ended(child);
-      const [sleeper = "", shell = "", cache = ""] = (await firstLine(child)).split(" ");
-      expect(cache.startsWith(tmp)).toBe(true);
-      await sleep(50);
-      child.kill(signal);
-      const { code, stderr } = await run;
-      expect(code).toBeGreaterThan(128);
-      expect(stderr).toContain(`stopped by ${signal}; nothing is recorded`);
-      for (const pid of [sleeper, shell]) expect(await isRunning(Number(pid)), `process ${pid}`).toBe(false);
-      expect(await readdir(tmp)).toEqual([]);
-      expect((await readdir(folder)).filter((name) => name.includes("stopped"))).toEqual([]);
-    },
-  );
-
-  test("a command that does not end at SIGTERM is killed when it is asked twice", async () => {
-    const script = `trap "echo asked" TERM; echo ready; while :; do sleep 0.1; done`;
-    const args = ["record", ...NOWHERE, "--to", "stopped.json", "--", "sh", "-c", script];
-    const child = spawnModferry(args, { cwd: folder });
-    const run = ended(child);
-    await firstLine(child);
-    child.kill("SIGTERM");
-    await sleep(500);
-    child.kill("SIGTERM");
-    expect(await run).toMatchObject({ code: 137, stdout: "ready\nasked\n" });
-  });
-
-  test("a command that asks nothing leaves an earlier recording as it is", async () => {
-    await writeFile(join(folder, "earlier.json"), "old");
-    await modferry(["record", ...NOWHERE, "--to", "earlier.json", "--", "true"], { cwd: folder });
-    expect(await readFile(join(folder, "earlier.json"), "utf8")).toBe("old");
-  });
-});
-
-/** A zombie has ended: only its parent, which is not ours, has not looked yet. */
-async function isRunning(pid: number): Promise<boolean> {
-  for (let look = 0; look < 50; look++) {
-    const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
-    if (stat === undefined || /^\d+ \(.*\) Z/.test(stat)) return false;
-    await sleep(20);
-  }
-  return true;
-}

@@ -15,6 +15,7 @@ import { MirrorError } from "../../mirror/errors.ts";
 import { UpstreamLists } from "../../mirror/version-lists.ts";
 import { parseWishes } from "../../mirror/wishes.ts";
 import { closurePaths } from "../gomod/project-files.ts";
+import { requestBody } from "../mirror/request-body.ts";
 import type { ProxySource } from "./cached-upstream.ts";
 import type { PreparedProject } from "./prepared-project.ts";
 
@@ -28,9 +29,6 @@ export interface Prediction {
   readonly unusable: readonly string[];
 }
 
-/** The part of a request that says which commands it is for. */
-const REQUEST = { format: 1, exact: [], together: false, graph: "pruned", recorded: [] } as const;
-
 /**
  * Predicts as `modferry closure` does: the files through mirror/'s door, the graph by gomod/.
  * @throws Error where the closure is incomplete.
@@ -42,7 +40,7 @@ export async function predict(
 ): Promise<Prediction> {
   const wishes = subject.kind === "wish" ? [subject.module] : [];
   const files = subject.kind === "wish" ? {} : { ...requestFiles };
-  const { builds, roots } = parseWishes({ ...REQUEST, exact: [], recorded: [], tier, wishes, files });
+  const { builds, roots } = parseWishes(requestBody({ together: false, tier, wishes, files }));
   const load = loadFrom(upstream);
   if (tier === "upgrade") return predictUpgrades(subject.name, builds, roots, upstream, load);
   const closures = await Promise.all([

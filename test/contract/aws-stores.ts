@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
 import { CreateTableCommand, type DynamoDBClient, ScanCommand } from "@aws-sdk/client-dynamodb";
-import { CreateBucketCommand } from "@aws-sdk/client-s3";
 import {
   CreateQueueCommand,
   DeleteMessageCommand,
@@ -10,28 +9,29 @@ import {
 import { type AwsSettings, dynamoDbClient, s3Client, sqsClient } from "../../adapters/aws/clients.ts";
 import { DynamoDbLedger } from "../../adapters/aws/dynamodb-ledger.ts";
 import { parseJournalEntry } from "../../adapters/aws/ledger-items.ts";
-import { DUE_INDEX, TABLE_KEY } from "../../adapters/aws/ledger-table.ts";
+import { DUE_INDEX, STATE_INDEX, TABLE_KEY } from "../../adapters/aws/ledger-table.ts";
 import { S3Tree } from "../../adapters/aws/s3-tree.ts";
 import { S3Vault } from "../../adapters/aws/s3-vault.ts";
 import { SqsQueue } from "../../adapters/aws/sqs-queue.ts";
 import { parseOrder, type QueueName } from "../../mirror/orders.ts";
 import type { JournalEntry } from "../../mirror/ports.ts";
+import { makeBucket, removeBucket } from "./s3-buckets.ts";
 
 const newName = (kind: string) => `modferry-${kind}-${randomBytes(6).toString("hex")}`;
 
 /** An empty bucket as a tree, with two handles on it that share no connection. */
 export async function newTree(settings: AwsSettings) {
-  const bucket = newName("tree");
-  await s3Client(settings).send(new CreateBucketCommand({ Bucket: bucket }));
+  const bucket = await makeBucket(settings, "tree");
   const handle = () => new S3Tree({ client: s3Client(settings), bucket });
-  return { bucket, tree: handle(), other: handle() };
+  const dispose = () => removeBucket(settings, bucket);
+  return { bucket, tree: handle(), other: handle(), dispose };
 }
 
 export async function newVault(settings: AwsSettings) {
-  const bucket = newName("vault");
-  await s3Client(settings).send(new CreateBucketCommand({ Bucket: bucket }));
+  const bucket = await makeBucket(settings, "vault");
   const handle = () => new S3Vault({ client: s3Client(settings), bucket });
-  return { bucket, vault: handle(), other: handle() };
+  const dispose = () => removeBucket(settings, bucket);
+  return { bucket, vault: handle(), other: handle(), dispose };
 }
 
 /** An empty table, as infra/ makes it. */
@@ -52,12 +52,19 @@ export async function newLedger(settings: AwsSettings) {
         { AttributeName: TABLE_KEY.sort, AttributeType: "S" },
         { AttributeName: DUE_INDEX.partition, AttributeType: "S" },
         { AttributeName: DUE_INDEX.sort, AttributeType: "N" },
+        { AttributeName: STATE_INDEX.partition, AttributeType: "S" },
+        { AttributeName: STATE_INDEX.sort, AttributeType: "N" },
       ],
       GlobalSecondaryIndexes: [
         {
           IndexName: DUE_INDEX.name,
           KeySchema: keys(DUE_INDEX.partition, DUE_INDEX.sort),
           Projection: { ProjectionType: DUE_INDEX.projection },
+        },
+        {
+          IndexName: STATE_INDEX.name,
+          KeySchema: keys(STATE_INDEX.partition, STATE_INDEX.sort),
+          Projection: { ProjectionType: STATE_INDEX.projection },
         },
       ],
     }),

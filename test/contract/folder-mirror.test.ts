@@ -19,7 +19,12 @@ import { type FolderMirror, openFolderMirror } from "../../adapters/local/folder
 import { moduleVersion } from "../../gomod/version.ts";
 import { sha256Of } from "../../mirror/body.ts";
 import { listKey, modKey, supportedKey, treeHeadKey, zipKey } from "../../mirror/tree-keys.ts";
+import { freshRecord } from "./ledger-samples.ts";
 import { rejectionOf } from "./rejection.ts";
+
+/** What format 3 added. */
+const NO_STATES = `DROP TABLE item; DROP TABLE open_work; DROP INDEX version_open_state;
+  ALTER TABLE version DROP COLUMN open_state; ALTER TABLE version DROP COLUMN wanted_at;`;
 
 let folder: string;
 let mirror: FolderMirror | undefined;
@@ -79,14 +84,14 @@ describe("a mirror's folder", () => {
     database.exec("PRAGMA user_version = 99");
     database.close();
     for (const mode of ["write", "read"] as const) {
-      expect(await refusedTo(mode)).toContain("written by a newer modferry (format 99, this one knows 2)");
+      expect(await refusedTo(mode)).toContain("written by a newer modferry (format 99, this one knows 3)");
     }
   });
 
   test("is updated by a writer where its ledger is from before databases could be stopped", async () => {
     await (await written()).close();
     const database = new DatabaseSync(join(folder, "ledger.sqlite"));
-    database.exec("DROP TABLE stop; PRAGMA user_version = 1");
+    database.exec(`${NO_STATES} DROP TABLE stop; PRAGMA user_version = 1`);
     // As the version before wrote it.
     const record = {
       ...{
@@ -116,6 +121,36 @@ describe("a mirror's folder", () => {
       { ...rest, path: "example.com/b" },
     ]);
     await close();
+  });
+
+  test("is updated by a writer where its ledger is from before states were beside its records", async () => {
+    await (await written()).close();
+    const database = new DatabaseSync(join(folder, "ledger.sqlite"));
+    database.exec(`${NO_STATES} PRAGMA user_version = 2`);
+    const insert = database.prepare("INSERT INTO version VALUES (?, ?, ?, NULL, ?)");
+    const states = { "v1.0.0": "READY", "v1.1.0": "GONE", "v1.2.0": "GONE" };
+    for (const [version, state] of Object.entries(states)) {
+      const wantedAt = version === "v1.2.0" ? 5 : 7.5;
+      const record = {
+        ...freshRecord(moduleVersion("example.com/a", version)),
+        revision: 2,
+        state,
+        wantedAt,
+      };
+      insert.run("example.com/a", version, 2, JSON.stringify(record));
+    }
+    database.close();
+    const { ledger } = await written();
+    const gone = await ledger.inState("GONE", { limit: 10 });
+    expect(gone.map(({ version }) => version)).toEqual(["v1.2.0", "v1.1.0"]);
+    expect(await ledger.countState("GONE")).toEqual({ count: 2, oldest: 5 });
+    const [first] = gone;
+    if (first === undefined) throw new Error("it is there");
+    await ledger.write([
+      { record: { ...first, state: "READY" }, work: [{ feed: "index", window: "w", change: 1 }] },
+    ]);
+    expect(await ledger.countState("GONE")).toEqual({ count: 1, oldest: 7.5 });
+    expect(await ledger.readItem("control", "pause")).toBeUndefined();
   });
 
   test("is refused when its ledger is another program's database or no database", async () => {

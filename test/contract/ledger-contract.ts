@@ -3,6 +3,7 @@ import type { JournalEntry, Ledger } from "../../mirror/ports.ts";
 import { ledgerRecordTests } from "./ledger-records.ts";
 import { ledgerRequestTests } from "./ledger-requests.ts";
 import { ledgerSeriesTests } from "./ledger-series.ts";
+import { ledgerWorkTests } from "./ledger-work.ts";
 
 /** What a suite runs on: made once per suite, empty. */
 export interface LedgerFixture {
@@ -31,5 +32,6 @@ export function ledgerContract(name: string, makeLedger: () => Promise<LedgerFix
     ledgerRecordTests(current);
     ledgerRequestTests(current);
     ledgerSeriesTests(current);
+    ledgerWorkTests(current);
   });
 }

@@ -22,7 +22,12 @@ const LIMIT = 1 << 20;
 const RACERS = 32;
 
 /** Holds a Tree to every sentence of its port; each test has module paths of its own, so that one store serves all. */
-export function treeContract(name: string, makeTree: () => Promise<TreeFixture>): void {
+export function treeContract(
+  name: string,
+  makeTree: () => Promise<TreeFixture>,
+  /** Whether the storage evaluates the condition of a removal in one step with it; some S3 servers do not. */
+  { atomicRemove = true }: { readonly atomicRemove?: boolean } = {},
+): void {
   describe(`${name} keeps the Tree port's promises`, () => {
     let fixture: TreeFixture;
     let tree: Tree;
@@ -242,6 +247,57 @@ export function treeContract(name: string, makeTree: () => Promise<TreeFixture>)
       );
     });
 
+    test.each([
+      ["small", 1000],
+      ["large", (2 << 20) + 17],
+    ])(
+      "remove takes a %s object away if it is what was read, and it can be created again",
+      async (kind, size) => {
+        const key = zipKey(moduleVersion(`example.com/remove/${kind}`, "v1.0.0"));
+        const body = randomBytes(size);
+        await create(key, body);
+        const opened = await tree.open(key);
+        const etag = opened?.etag ?? "";
+        await opened?.close();
+        expect(await tree.remove(key, "never-an-etag-of-this")).toBe("changed");
+        expect(await sizeAt(tree, key)).toBe(size);
+        expect(await other.remove(key, etag)).toBe("removed");
+        expect(await tree.open(key)).toBeUndefined();
+        expect(await tree.get(key, LIMIT)).toBeUndefined();
+        const listed: string[] = [];
+        for await (const entry of tree.keys()) listed.push(entry.key);
+        expect(listed).not.toContain(key);
+        expect(await tree.remove(key, etag)).toBe("removed");
+        expect(await create(key, body)).toBe("created");
+        expect(await sizeAt(tree, key)).toBe(size);
+      },
+    );
+
+    test("what was replaced since it was read is not removed", async () => {
+      const key = listKey(moduleVersion("example.com/remove/replaced", "v1.0.0").path);
+      await tree.replace(key, bytesOf("v1.0.0\n"), undefined);
+      const first = await tree.get(key, LIMIT);
+      await other.replace(key, bytesOf("v1.1.0\n"), first?.etag);
+      expect(await tree.remove(key, first?.etag ?? "")).toBe("changed");
+      expect(await textAt(key)).toBe("v1.1.0\n");
+    });
+
+    const raced = "of a remove and a replace of what was read one comes first, and the other sees it";
+    test.runIf(atomicRemove)(raced, async () => {
+      for (let round = 0; round < 8; round++) {
+        const key = listKey(moduleVersion(`example.com/remove/race${round}`, "v1.0.0").path);
+        await tree.replace(key, bytesOf("old"), undefined);
+        const read = await tree.get(key, LIMIT);
+        const etag = read?.etag ?? "";
+        const answers = await Promise.all([tree.remove(key, etag), other.replace(key, bytesOf("new"), etag)]);
+        const left = await textAt(key);
+        expect([
+          ["removed", "changed", undefined],
+          ["changed", "replaced", "new"],
+        ]).toContainEqual([...answers, left]);
+      }
+    });
+
     test("a link, where there is one, is a URL", async () => {
       const key = modKey(moduleVersion("example.com/linked", "v1.0.0"));
       await create(key, bytesOf("module example.com/linked\n"));
@@ -249,6 +305,13 @@ export function treeContract(name: string, makeTree: () => Promise<TreeFixture>)
       if (link !== undefined) expect(new URL(link).protocol).toMatch(/^https?:$/);
     });
   });
+}
+
+/** The size of what is there. */
+async function sizeAt(tree: Tree, key: TreeKey): Promise<number | undefined> {
+  const opened = await tree.open(key);
+  await opened?.close();
+  return opened?.size;
 }
 
 /** Compares without vitest's walk over every element, which takes minutes for some megabytes. */

@@ -11,17 +11,7 @@ import { handIn } from "../../mirror/inbox.ts";
 import type { RequestBody, RequestRecord } from "../../mirror/requests.ts";
 import { type Missing, missingOf } from "../../mirror/settle.ts";
 import { emulatedAws } from "../contract/ministack.ts";
-
-const EMPTY: RequestBody = {
-  format: 1,
-  tier: "tidy",
-  files: {},
-  exact: [],
-  wishes: [],
-  together: true,
-  graph: "pruned",
-  recorded: [],
-};
+import { requestBody } from "../mirror/request-body.ts";
 
 /** The stacks as they go to AWS, in an emulator. */
 export interface DeployedWorld {
@@ -50,7 +40,7 @@ export async function deployedWorld(upstream: LocalUpstream): Promise<DeployedWo
     goproxy,
     mirror,
     request: async (body) => {
-      const whole: RequestBody = { ...EMPTY, ...body };
+      const whole: RequestBody = requestBody(body);
       // A name of its own: two requests of one name and millisecond would be one.
       const key = await handIn(mirror, `e2e-${++requests}`, whole);
       const record = await followRequest(mirror, key, () => undefined, signal);

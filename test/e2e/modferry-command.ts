@@ -103,8 +103,12 @@ export interface ServedMirror {
   stop(): Promise<CommandRun>;
 }
 
-export async function serveMirror(mirror: string, more: readonly string[] = []): Promise<ServedMirror> {
-  const child = spawnModferry(["serve", "--mirror", mirror, "--listen", "127.0.0.1:0", ...more]);
+export async function serveMirror(
+  mirror: string,
+  more: readonly string[] = [],
+  options: CommandOptions = {},
+): Promise<ServedMirror> {
+  const child = spawnModferry(["serve", "--mirror", mirror, "--listen", "127.0.0.1:0", ...more], options);
   const run = ended(child);
   run.catch(() => {});
   const url = (await firstLine(child)).replace(/^export GOPROXY=/, "");

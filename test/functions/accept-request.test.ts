@@ -46,7 +46,7 @@ test.each([
   "inbox/requests/%zz/20261123T093000000Z.json",
   "inbox/requests/%ff/20261123T093000000Z.json",
   "inbox/requests/..%2F..%2Fx/20261123T093000000Z.json",
-  "inbox/requests/a/b/20261123T093000000Z.json",
+  "inbox/requests/a//20261123T093000000Z.json",
   "inbox/requests/a/today.json",
   "inbox/requests/",
   "requests/a/20261123T093000000Z.json",

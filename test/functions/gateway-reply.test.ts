@@ -1,11 +1,15 @@
 import { expect, test } from "vitest";
 import { MemoryTree } from "../../adapters/local/memory-tree.ts";
+import { FunctionLog } from "../../functions/function-log.ts";
 import { gatewayReply, requestPath, unavailable } from "../../functions/gateway-reply.ts";
 import { sha256Of } from "../../mirror/body.ts";
 import { MirrorError } from "../../mirror/errors.ts";
+import { METRICS_TYPE } from "../../mirror/metrics-text.ts";
 import type { StoredObject } from "../../mirror/ports.ts";
 import type { Answer } from "../../mirror/serve.ts";
 import type { TreeKey } from "../../mirror/tree-keys.ts";
+
+const log = new FunctionLog({ mirror: "mirror", program: "serve" }, () => {});
 
 const KEY = "example.com/a/@v/v1.0.0.mod" as TreeKey;
 
@@ -97,12 +101,14 @@ test("redirects and errors are not cached; Retry-After is passed on", async () =
   const pending = await gatewayReply({ kind: "text", status: 503, text: "wait\n", retryAfter: 30 }, {});
   expect(pending.headers).toMatchObject({ "Retry-After": "30", "Cache-Control": "no-store" });
   expect(pending.headers?.["Content-Type"]).toBe("text/plain; charset=utf-8");
+  const metrics = await gatewayReply({ kind: "text", status: 200, text: "x 1\n", type: METRICS_TYPE }, {});
+  expect(metrics.headers).toEqual({ "Content-Type": METRICS_TYPE, "Cache-Control": "no-store" });
 });
 
 test.each(["absent", "unauthorized", "misuse", "transient", "malformed"] as const)(
   "whatever a store throws is a 503 and never a 404: %s",
   (errorClass) => {
-    const sent = unavailable(new MirrorError(errorClass, "bucket", "bucket: secret detail"));
+    const sent = unavailable(new MirrorError(errorClass, "bucket", "bucket: secret detail"), log);
     expect([sent.statusCode, sent.headers?.["Retry-After"]]).toEqual([503, "5"]);
     expect(sent.body).not.toContain("secret detail");
   },

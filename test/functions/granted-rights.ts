@@ -26,7 +26,11 @@ const BY_LAMBDA = /^(logs:|sqs:(ReceiveMessage|DeleteMessage|GetQueueAttributes)
 export function grantedRights(key: string): Map<string, Needed[]> {
   const stacks = addMirror(
     new App(),
-    defineMirror({ name: "mirror", upstream: { url: "https://goproxy.example.com", sumdb: [{ key }] } }),
+    defineMirror({
+      name: "mirror",
+      upstreams: [{ name: "public", url: "https://goproxy.example.com" }],
+      sumdb: [{ key }],
+    }),
   );
   const granted = new Map<string, Needed[]>();
   for (const stack of [stacks.pipeline, stacks.endpoint]) {

@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { DeleteObjectCommand } from "@aws-sdk/client-s3";
 import type { APIGatewayProxyEvent, Context, SQSEvent } from "aws-lambda";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
@@ -16,6 +13,7 @@ import { describeWithEmulator, emulatedAws, stopEmulator } from "../contract/min
 import { requestBody } from "../mirror/made-mirror.ts";
 import { MadeUpstream } from "../mirror/made-upstream.ts";
 import { newKeys, PrivateDatabase } from "../mirror/private-database.ts";
+import { engineFile } from "./engine-file.ts";
 import { covers, grantedRights } from "./granted-rights.ts";
 import { type Needed, RecordedCalls } from "./recorded-calls.ts";
 import { smallGoproxy } from "./small-goproxy.ts";
@@ -92,9 +90,12 @@ async function runAll(): Promise<void> {
   made.add("example.com/bad@v1.0.0");
   made.wrong.set("mod example.com/bad@v1.0.0", Buffer.from("module example.com/other\n"));
   await using goproxy = await smallGoproxy(made);
-  const folder = mkdtempSync(join(tmpdir(), "modferry-grants-"));
-  const modules = join(folder, "modules.json");
-  writeFileSync(modules, JSON.stringify([A]));
+  const engine = engineFile({
+    upstreams: [{ name: "made", url: goproxy.url }],
+    sumdb: [{ key: keys.verifier }],
+    subscriptions: [{ modules: [A], versions: "all" }],
+    feeds: { poll: {} },
+  });
   const environment = {
     AWS_REGION: settings.region,
     AWS_ENDPOINT_URL: settings.endpointUrl ?? "",
@@ -105,9 +106,8 @@ async function runAll(): Promise<void> {
     MODFERRY_TABLE: ledger.table,
     MODFERRY_FRESH_QUEUE_URL: queue.urls.fresh,
     MODFERRY_BACKFILL_QUEUE_URL: queue.urls.backfill,
-    MODFERRY_UPSTREAM: goproxy.url,
-    MODFERRY_SUMDB: JSON.stringify([keys.verifier]),
-    MODFERRY_MODULES_FILE: modules,
+    MODFERRY_ENGINE_FILE: engine,
+    MODFERRY_FETCHES_TILES: "yes",
   };
   for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
   const [plan, accept, work, reconcile, serve] = await Promise.all([
@@ -195,6 +195,10 @@ async function runAll(): Promise<void> {
   await raw.send(new DeleteObjectCommand({ Bucket: vault.bucket, Key: closureVaultKey(goneClosure) }));
   await dueNow(goneClosure);
   await notify(requestInboxKey({ name: "gone", time: late.time }));
+  // A root of a feed that was gone is due: its window is at work again.
+  const [gone] = await ledger.ledger.read([moduleVersion(A, "v1.1.0")]);
+  if (gone?.feed === undefined) throw new Error("a@v1.1.0: no root of a feed");
+  await ledger.ledger.write([{ record: { ...gone, state: "GONE", due: 1 } }]);
   const accepted = await handIn({ vault: vault.vault, now: Date.now }, "removed", requestBody({}));
   await notify(requestInboxKey(accepted));
   await raw.send(new DeleteObjectCommand({ Bucket: vault.bucket, Key: requestInboxKey(accepted) }));
@@ -207,9 +211,11 @@ async function runAll(): Promise<void> {
   const paths = ["example.com/a/@v/list", "example.com/a/@v/v1.0.0.zip", "example.com/a/@v/v1.9.0.zip"];
   // The last of the tiles is in the head's tree, and not held yet.
   const tiles = ["sumdb/sum.example.org/tile/8/1/999", "sumdb/sum.example.org/tile/8/0/003"];
-  for (const proxy of [...paths, "example.com/none/@v/list", ...tiles]) {
+  const pages = ["-/status", "-/metrics"];
+  for (const proxy of [...paths, "example.com/none/@v/list", ...tiles, ...pages]) {
     const event = { pathParameters: { proxy }, path: `/${proxy}`, headers: {} } as unknown;
-    await calls.run("Serve", () => serve.handler(event as APIGatewayProxyEvent));
+    const sent = await calls.run("Serve", () => serve.handler(event as APIGatewayProxyEvent));
+    if (pages.includes(proxy)) expect([proxy, sent.statusCode, sent.body]).toEqual([proxy, 200, sent.body]);
   }
 
   // The database shows another history.
@@ -224,7 +230,6 @@ async function runAll(): Promise<void> {
   await calls.run("Plan", () => plan.handler({ clearFork: "sum.example.org", by: "a test" }, context));
   expect(await ledger.ledger.readStop("sum.example.org")).toMatchObject({ database: stop.database });
   for await (const key of vault.vault.keys("decisions/clear-fork/")) expect(key).toContain(stop.evidence);
-  rmSync(folder, { recursive: true });
 }
 
 function messages(bodies: readonly string[]): SQSEvent {

@@ -1,5 +1,4 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { DUE_INDEX } from "../../adapters/aws/ledger-table.ts";
 
 /** One right that a call has needed: an action and what it was about, as `tree/…`, `vault/…`, `table` or a queue's name. */
 export interface Needed {
@@ -35,6 +34,7 @@ export class RecordedCalls {
         };
         const needed = this.#rightOf(context.commandName ?? "", args.input);
         note(needed);
+        if (adds(args.input)) note({ action: "dynamodb:UpdateItem", resource: needed.resource });
         try {
           return await next(args);
         } catch (error) {
@@ -62,13 +62,13 @@ export class RecordedCalls {
       case "QueryCommand":
         return {
           action: "dynamodb:Query",
-          resource: input.IndexName === undefined ? "table" : `table/index/${DUE_INDEX.name}`,
+          resource: input.IndexName === undefined ? "table" : `table/index/${input.IndexName}`,
         };
       case "TransactWriteItemsCommand": {
-        // Authorized as what it consists of; ours are puts.
+        // Authorized as what it consists of; each of ours puts a record, and may add to counters besides.
         const items = input.TransactItems as readonly object[];
-        if (!items.every((item) => "Put" in item))
-          throw new Error("a transaction of something else than puts");
+        if (!items.every((item) => "Put" in item || "Update" in item))
+          throw new Error("a transaction of something else than puts and updates");
         return { action: "dynamodb:PutItem", resource: "table" };
       }
       case "GetItemCommand":
@@ -88,4 +88,9 @@ export class RecordedCalls {
   #name(physical: unknown): string {
     return this.names.get(String(physical)) ?? String(physical);
   }
+}
+
+/** Whether a transaction adds to counters. */
+function adds({ TransactItems: items }: Record<string, unknown>): boolean {
+  return Array.isArray(items) && items.some((item: object) => "Update" in item);
 }

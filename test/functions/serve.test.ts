@@ -3,8 +3,12 @@ import type { APIGatewayProxyEvent } from "aws-lambda";
 import { afterEach, expect, test, vi } from "vitest";
 import { type Answer, faultyAws, json, s3Error } from "../adapters/loopback-server.ts";
 
+import { engineFile } from "./engine-file.ts";
+
 /** The gateway's own limit (Amazon API Gateway quotas, integration timeout). */
 const GATEWAY_TIMEOUT = 29_000;
+
+const ENGINE = engineFile({ upstreams: [{ name: "made", url: "http://127.0.0.1:1" }] });
 
 afterEach(() => vi.unstubAllEnvs());
 
@@ -19,6 +23,7 @@ async function serveOver(answer: Answer) {
   vi.stubEnv("MODFERRY_TREE_BUCKET", "tree");
   vi.stubEnv("MODFERRY_VAULT_BUCKET", "vault");
   vi.stubEnv("MODFERRY_TABLE", "ledger");
+  vi.stubEnv("MODFERRY_ENGINE_FILE", ENGINE);
   const { handler } = await import("../../functions/serve.ts");
   const ask = (proxy: string) =>
     handler({ pathParameters: { proxy }, path: `/${proxy}`, headers: {} } as unknown as APIGatewayProxyEvent);

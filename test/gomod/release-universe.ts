@@ -1,6 +1,6 @@
 import { compareSemver } from "../../gomod/semver.ts";
 import { type Version, version } from "../../gomod/version.ts";
-import { latestVersion } from "../../mirror/latest.ts";
+import { latestOf } from "../../gomod/version-query.ts";
 import {
   escaped,
   moduleUniverse,
@@ -138,7 +138,7 @@ export async function servedByMirror(
     served.set(`${module}/@v/list`, tagged.map((text) => `${text}\n`).join(""));
     const path = module.slice(1).replace(/!([a-z])/g, (_, letter: string) => letter.toUpperCase());
     const hasGoMod = async (text: Version) => files.get(`${module}/@v/${text}.mod`) !== `module ${path}\n`;
-    const best = await latestVersion(versions, hasGoMod);
+    const best = await latestOf(versions, hasGoMod);
     if (best !== undefined) served.set(`${module}/@latest`, files.get(`${module}/@v/${best}.info`) ?? "");
   }
   return served;

@@ -46,13 +46,19 @@ export const SIGNATURE = { local: 0x04034b50, descriptor: 0x08074b50 } as const;
 
 /** Little-endian fields, `[value, bytes]` each. */
 export function fields(...values: readonly (readonly [number | bigint, 2 | 4 | 8])[]): Buffer {
-  return Buffer.concat(
-    values.map(([value, width]) => {
-      const bytes = Buffer.alloc(8);
-      bytes.writeBigUInt64LE(BigInt.asUintN(64, BigInt(value)));
-      return bytes.subarray(0, width);
-    }),
-  );
+  const bytes = Buffer.alloc(values.reduce((sum, [, width]) => sum + width, 0));
+  let at = 0;
+  for (const [value, width] of values) {
+    if (width === 8) bytes.writeBigUInt64LE(BigInt.asUintN(64, BigInt(value)), at);
+    else {
+      // A large zip has millions of these: a number is cut to its width without a bigint.
+      const cut = typeof value === "number" ? value : Number(BigInt.asUintN(32, value));
+      if (width === 4) bytes.writeUInt32LE(cut >>> 0, at);
+      else bytes.writeUInt16LE(cut & 0xffff, at);
+    }
+    at += width;
+  }
+  return bytes;
 }
 
 /** Writes a zip byte by byte, right by default and wrong where the specs say so. */

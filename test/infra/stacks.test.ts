@@ -1,7 +1,11 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { App } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
-import { beforeAll, describe, expect, test, vi } from "vitest";
-import { report } from "../../functions/parts.ts";
+import { beforeAll, describe, expect, test } from "vitest";
+import { ENGINE_FILE, engineOf, parseEngine } from "../../adapters/configuration/engine.ts";
+import { FunctionLog } from "../../functions/function-log.ts";
 import { SPOOL_BYTES } from "../../functions/spool-budget.ts";
 import { defineMirror } from "../../infra/configuration.ts";
 import { addMirror } from "../../infra/mirror-app.ts";
@@ -11,6 +15,7 @@ import { PUBLIC_DATABASE_KEY } from "../../sumdb/known-databases.ts";
 interface Resource {
   readonly Type: string;
   readonly Properties?: Record<string, unknown>;
+  readonly Metadata?: Record<string, unknown>;
   readonly DependsOn?: readonly string[];
   readonly DeletionPolicy?: string;
   readonly UpdateReplacePolicy?: string;
@@ -41,7 +46,7 @@ describe("the stacks", () => {
 
   beforeAll(() => {
     const app = new App();
-    const upstream = { url: "https://goproxy.example.com", noSumdb: ["example.com/internal/*"] };
+    const upstreams = [{ name: "public", url: "https://goproxy.example.com" }];
     const endpoint = {
       vpcEndpointIds: ["vpce-0123456789abcdef0", "vpce-1"],
       s3VpcEndpointIds: ["vpce-0fedcba9876543210"],
@@ -51,9 +56,10 @@ describe("the stacks", () => {
       app,
       defineMirror({
         name: "mirror",
-        upstream,
+        upstreams,
+        noSumdb: ["example.com/internal/*"],
         endpoint,
-        modules: MODULES,
+        subscriptions: [{ modules: MODULES }],
         aws,
         alarms: { topicArn: TOPIC },
       }),
@@ -127,34 +133,35 @@ describe("the stacks", () => {
     }
   });
 
-  test("no environment outgrows Lambda's 4 KB, whatever the configuration; the poll list lies in the asset", () => {
+  test("no environment outgrows Lambda's 4 KB, whatever the configuration, which lies beside each function's code", async () => {
     const long = (length: number) => `https://goproxy.example.com/${"p".repeat(length)}`.slice(0, length);
-    const patterns = Array.from({ length: 20 }, (_, at) => `${"x".repeat(86)}${at + 10}`);
-    // As many as there are; one more is refused.
-    const modules = Array.from({ length: 39 }, (_, at) => `corp.exa${at + 10}`);
-    const tooWide = {
-      url: long(512),
-      sumdb: [{ key: KEY, url: long(512), modules: [...modules, "corp.example"] }],
-    };
-    expect(() => defineMirror({ name: "mirror", upstream: tooWide })).toThrow(
-      "upstream.sumdb: more than 1024 bytes",
-    );
+    const patterns = (count: number) => Array.from({ length: count }, (_, at) => `corp.example/${at}`);
+    const upstreams = Array.from({ length: 20 }, (_, at) => {
+      return { name: `upstream-${at}`, url: long(512), ...(at === 0 ? {} : { modules: patterns(50) }) };
+    });
     const widest = defineMirror({
       name: "a".repeat(20),
-      modules: MODULES,
-      upstream: { url: long(512), sumdb: [{ key: KEY, url: long(512), modules }], noSumdb: patterns },
+      upstreams,
+      sumdb: [{ key: KEY, url: long(512), modules: patterns(500) }],
+      noSumdb: patterns(900),
+      subscriptions: [{ modules: MODULES }],
     });
-    const template = Template.fromStack(addMirror(new App(), widest).pipeline).toJSON();
+    const app = new App({ outdir: await mkdtemp(join(tmpdir(), "modferry-stacks-")) });
+    const template = Template.fromStack(addMirror(app, widest).pipeline).toJSON();
     const functions = Object.values(template.Resources as Record<string, Resource>).filter(
       ({ Type }) => Type === "AWS::Lambda::Function",
     );
     expect(functions).toHaveLength(4);
-    for (const { Properties = {} } of functions) {
+    for (const { Properties = {}, Metadata } of functions) {
       const { Variables } = Properties.Environment as { Variables: Record<string, unknown> };
       // The two queues' URLs, of at most 100 bytes each, stand there as references.
       expect(JSON.stringify(Variables).length + 2 * 100).toBeLessThan(ENVIRONMENT);
-      expect(JSON.stringify(Variables)).not.toContain(MODULES[0]);
+      expect(JSON.stringify(Variables)).not.toContain("example");
+      const asset = join(app.outdir, String(Metadata?.["aws:asset:path"]));
+      const engine = parseEngine(await readFile(join(asset, ENGINE_FILE), "utf8"));
+      expect(engine).toEqual(engineOf(widest));
     }
+    await rm(app.outdir, { recursive: true });
   });
 
   test("a call of work takes two orders, and may send to its own queue; a request is parsed alone", () => {
@@ -236,7 +243,11 @@ describe("the stacks", () => {
           ([, action]) => action,
         ),
       );
-    const reading = ["s3:GetObject", "s3:ListBucket", "dynamodb:BatchGetItem", "dynamodb:Query"];
+    const reading = [
+      "s3:GetObject",
+      "s3:ListBucket",
+      ...["GetItem", "BatchGetItem", "Query"].map((call) => `dynamodb:${call}`),
+    ];
     const policies = resources("endpoint", "AWS::IAM::Policy");
     expect(actionsOf(policies)).toEqual(new Set([...reading, "s3:PutObject"]));
     const statements = policies.flatMap(
@@ -250,18 +261,18 @@ describe("the stacks", () => {
     const [publicName = ""] = PUBLIC_DATABASE_KEY.split("+");
     expect(written(writes[0]?.Resource)).toEqual([`sumdb/${publicName}/tile/8/*`]);
 
-    const upstream = { url: "https://goproxy.example.com" };
+    const upstreams = [{ name: "public", url: "https://goproxy.example.com" }];
     // The public one covers what the other's patterns do not.
     const sumdb = [{ key: KEY, modules: ["corp.example"] }];
     const two = Template.fromStack(
-      addMirror(new App(), defineMirror({ name: "mirror", upstream: { ...upstream, sumdb } })).endpoint,
+      addMirror(new App(), defineMirror({ name: "mirror", upstreams, sumdb })).endpoint,
     ).toJSON();
     expect(written(two)).toEqual(["sumdb.example.test", publicName].map((name) => `sumdb/${name}/tile/8/*`));
 
-    const island = defineMirror({ name: "mirror", upstream, endpoint: { fetchesTiles: false } });
+    const island = defineMirror({ name: "mirror", upstreams, endpoint: { fetchesTiles: false } });
     const template = Template.fromStack(addMirror(new App(), island).endpoint).toJSON();
     expect(actionsOf(template)).toEqual(new Set(reading));
-    expect(JSON.stringify(template)).not.toContain(upstream.url);
+    expect(JSON.stringify(template)).not.toContain("goproxy.example.com");
   });
 
   test("queues give a worker six times its time-out and send what crashes five times aside", () => {
@@ -283,8 +294,9 @@ describe("the stacks", () => {
       ({ LogGroupName }) => /"(Plan|Reconcile|Work)Logs/.exec(JSON.stringify(LogGroupName))?.[1],
     );
     expect(watched.sort()).toEqual(["Plan", "Reconcile", "Work"]);
-    const [alarm, ...others] = resources("pipeline", "AWS::CloudWatch::Alarm");
-    expect(others).toEqual([]);
+    const [alarm] = resources("pipeline", "AWS::CloudWatch::Alarm").filter(({ Properties }) =>
+      String(Properties?.AlarmName).includes("fork"),
+    );
     expect(alarm?.Properties).toMatchObject({
       AlarmName: "mirror: checksum database forked",
       Statistic: "Sum",
@@ -303,18 +315,46 @@ describe("the stacks", () => {
       const forked = { event: "forked", database: "sum.example.org", reason: "two \n histories" } as const;
       const evidence = sha256Of(Buffer.from("report"));
       expect(matches(String(FilterPattern), lineOf({ ...forked, evidence }))).toBe(true);
-      expect(matches(String(FilterPattern), lineOf({ event: "head", database: "forked", size: 1 }))).toBe(
-        false,
-      );
+      const head = { event: "head", database: "forked", size: 1 } as const;
+      expect(matches(String(FilterPattern), lineOf(head))).toBe(false);
+      const forging = '","event":{"action":"forked"}}\n{"event":{"action":"forked"}}';
+      const refused = { event: "refused", subject: "forked", message: forging } as const;
+      expect(matches(String(FilterPattern), lineOf(refused))).toBe(false);
     }
     const plain = addMirror(
       new App(),
-      defineMirror({ name: "mirror", upstream: { url: "https://a.example" } }),
+      defineMirror({ name: "mirror", upstreams: [{ name: "public", url: "https://a.example" }] }),
     );
-    const [silent] = Object.values(
-      Template.fromStack(plain.pipeline).findResources("AWS::CloudWatch::Alarm"),
+    const silent = Object.values(Template.fromStack(plain.pipeline).findResources("AWS::CloudWatch::Alarm"));
+    expect(silent.map(({ Properties }) => Properties.AlarmActions)).toEqual(silent.map(() => undefined));
+  });
+
+  test("each dead-letter queue, the inbox's too, has an alarm that a single message sets off", () => {
+    const redriven = ["storage", "pipeline"].flatMap((stack) =>
+      resources(stack, "AWS::SQS::Queue").map(({ Properties }) => Properties),
     );
-    expect(silent?.Properties.AlarmActions).toBeUndefined();
+    const dead = redriven
+      .filter((queue) => queue?.RedrivePolicy === undefined)
+      .map((queue) => queue?.QueueName);
+    expect(dead.sort()).toEqual(["mirror-backfill-dead", "mirror-fresh-dead", "mirror-inbox-dead"]);
+    const alarms = resources("pipeline", "AWS::CloudWatch::Alarm")
+      .map(({ Properties = {} }) => Properties)
+      .filter(({ Namespace }) => Namespace === "AWS/SQS");
+    const watched = alarms.map((alarm) => {
+      expect(alarm).toMatchObject({
+        MetricName: "ApproximateNumberOfMessagesVisible",
+        Statistic: "Maximum",
+        Threshold: 1,
+        EvaluationPeriods: 1,
+        ComparisonOperator: "GreaterThanOrEqualToThreshold",
+        AlarmActions: [TOPIC],
+        OKActions: [TOPIC],
+      });
+      const [dimension, ...others] = alarm.Dimensions as { Name: string; Value: string }[];
+      expect([dimension?.Name, others]).toEqual(["QueueName", []]);
+      return dimension?.Value;
+    });
+    expect(watched.sort()).toEqual(dead);
   });
 
   test("schedules do not retry, nor does Lambda behind them", () => {
@@ -361,19 +401,18 @@ describe("the stacks", () => {
 });
 
 /** What a function's log gets of an event. */
-function lineOf(event: Parameters<typeof report>[0]): string {
-  const write = vi.spyOn(process.stdout, "write").mockReturnValue(true);
-  try {
-    report(event);
-    return write.mock.calls.map(([text]) => text).join("");
-  } finally {
-    write.mockRestore();
-  }
+function lineOf(event: Parameters<FunctionLog["report"]>[0]): string {
+  const written: string[] = [];
+  new FunctionLog({ mirror: "mirror", program: "plan" }, (text) => written.push(text)).report(event);
+  return written.join("");
 }
 
 /** Whether a JSON filter pattern of one field matches a log event (Amazon CloudWatch Logs, filter pattern syntax). */
 function matches(pattern: string, line: string): boolean {
-  const [, field, value] = /^\{ \$\.(\w+) = "([^"\\*]*)" \}$/.exec(pattern) ?? expect.fail(pattern);
+  const [, field, value] = /^\{ \$\.([\w.]+) = "([^"\\*]*)" \}$/.exec(pattern) ?? expect.fail(pattern);
   expect(line.endsWith("\n") && !line.slice(0, -1).includes("\n")).toBe(true);
-  return (JSON.parse(line) as Record<string, unknown>)[field ?? ""] === value;
+  const found = (field ?? "")
+    .split(".")
+    .reduce<unknown>((of, name) => (of as Record<string, unknown> | undefined)?.[name], JSON.parse(line));
+  return found === value;
 }

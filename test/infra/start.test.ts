@@ -130,7 +130,7 @@ test("the generated configuration is one that infra/app.ts takes, for nobody's a
   const { default: configuration } = (await import(file)) as { default: unknown };
   expect(configuration).toMatchObject({
     name: "modferry",
-    upstream: { url: "http://127.0.0.1:1/go" },
+    upstreams: [{ name: "upstream", url: "http://127.0.0.1:1/go" }],
     aws: { account: "000000000000", region: "us-east-1" },
   });
 });

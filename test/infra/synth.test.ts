@@ -68,7 +68,7 @@ import { Bucket } from ${JSON.stringify(join(project, "node_modules/aws-cdk-lib/
 import { defineMirror } from ${JSON.stringify(CONFIGURATION)};
 import { addMirror } from ${JSON.stringify(join(project, "infra/mirror-app.ts"))};
 const app = new App();
-const { storage } = addMirror(app, defineMirror({ name: "mirror", upstream: { url: "https://goproxy.example.com" } }));
+const { storage } = addMirror(app, defineMirror({ name: "mirror", upstreams: [{ name: "public", url: "https://goproxy.example.com" }] }));
 new Bucket(storage, "Planted");
 app.synth();
 `,
@@ -79,71 +79,79 @@ app.synth();
   });
 
   test.each([
-    ["an unknown field", '{ name: "m1", upstream: { url: "https://a.example" }, modul: [] }', "modul"],
-    ["a user name in the URL", '{ name: "m1", upstream: { url: "https://u:p@a.example" } }', "upstream.url"],
+    [
+      "an unknown field",
+      '{ name: "m1", upstreams: [{ name: "public", url: "https://a.example" }], modul: [] }',
+      "modul",
+    ],
+    [
+      "a user name in the URL",
+      '{ name: "m1", upstreams: [{ name: "public", url: "https://u:p@a.example" }] }',
+      "upstreams.0.url",
+    ],
     [
       "a query in the URL",
-      '{ name: "m1", upstream: { url: "https://a.example/?token=u:p@" } }',
-      "upstream.url",
+      '{ name: "m1", upstreams: [{ name: "public", url: "https://a.example/?token=u:p@" }] }',
+      "upstreams.0.url",
     ],
     [
       "a user name in the database's URL",
-      '{ name: "m1", upstream: { url: "https://a.example", sumdb: [{ key: KEY, url: "https://u:p@s.example" }] } }',
-      "upstream.sumdb.0.url",
+      '{ name: "m1", upstreams: [{ name: "public", url: "https://a.example" }], sumdb: [{ key: KEY, url: "https://u:p@s.example" }] }',
+      "sumdb.0.url",
     ],
     [
       "more patterns than an environment holds",
-      '{ name: "m1", upstream: { url: "https://a.example", noSumdb: Array(200).fill("example.com/internal") } }',
-      "upstream.noSumdb",
+      '{ name: "m1", upstreams: [{ name: "public", url: "https://a.example" }], noSumdb: Array(200).fill("example.com/internal") }',
+      "noSumdb",
     ],
     [
       "a boundary that is no policy",
-      '{ name: "m1", upstream: { url: "https://a.example" }, aws: { permissionsBoundary: "boundary" } }',
+      '{ name: "m1", upstreams: [{ name: "public", url: "https://a.example" }], aws: { permissionsBoundary: "boundary" } }',
       "aws.permissionsBoundary",
     ],
     [
       "a schedule that never comes",
-      '{ name: "m1", upstream: { url: "https://a.example" }, schedule: { plan: "rate(0 minutes)" } }',
+      '{ name: "m1", upstreams: [{ name: "public", url: "https://a.example" }], schedule: { plan: "rate(0 minutes)" } }',
       "schedule.plan",
     ],
     [
       "a schedule that AWS refuses",
-      '{ name: "m1", upstream: { url: "https://a.example" }, schedule: { reconcile: "rate(1 hours)" } }',
+      '{ name: "m1", upstreams: [{ name: "public", url: "https://a.example" }], schedule: { reconcile: "rate(1 hours)" } }',
       "schedule.reconcile",
     ],
     [
       "a path that is no module",
-      '{ name: "m1", upstream: { url: "https://a.example" }, modules: ["../x"] }',
+      '{ name: "m1", upstreams: [{ name: "public", url: "https://a.example" }], modules: ["../x"] }',
       "modules.0",
     ],
     [
       "a key that is none",
-      '{ name: "m1", upstream: { url: "https://a.example", sumdb: [{ key: "x" }] } }',
-      "upstream.sumdb.0.key",
+      '{ name: "m1", upstreams: [{ name: "public", url: "https://a.example" }], sumdb: [{ key: "x" }] }',
+      "sumdb.0.key",
     ],
     [
       "a pattern that is none",
-      '{ name: "m1", upstream: { url: "https://a.example", sumdb: [{ key: KEY, modules: ["a.example", "[x"] }] } }',
-      "upstream.sumdb.0.modules.1",
+      '{ name: "m1", upstreams: [{ name: "public", url: "https://a.example" }], sumdb: [{ key: KEY, modules: ["a.example", "[x"] }] }',
+      "sumdb.0.modules.1",
     ],
     [
       "a database that is named twice",
-      '{ name: "m1", upstream: { url: "https://a.example", sumdb: [{ key: KEY }, { key: KEY, modules: ["*"] }] } }',
-      "upstream.sumdb",
+      '{ name: "m1", upstreams: [{ name: "public", url: "https://a.example" }], sumdb: [{ key: KEY }, { key: KEY, modules: ["*"] }] }',
+      "sumdb",
     ],
     [
       "more of databases than an environment holds",
-      '{ name: "m1", upstream: { url: "https://a.example", sumdb: [{ key: KEY, modules: Array(99).fill("example.com/x") }] } }',
-      "upstream.sumdb",
+      '{ name: "m1", upstreams: [{ name: "public", url: "https://a.example" }], sumdb: [{ key: KEY, modules: Array(99).fill("example.com/x") }] }',
+      "sumdb",
     ],
     [
       "a topic that is none",
-      '{ name: "m1", upstream: { url: "https://a.example" }, alarms: { topicArn: "alarms" } }',
+      '{ name: "m1", upstreams: [{ name: "public", url: "https://a.example" }], alarms: { topicArn: "alarms" } }',
       "alarms.topicArn",
     ],
     [
       "a schedule that is none",
-      '{ name: "m1", upstream: { url: "https://a.example" }, schedule: { plan: "10m" } }',
+      '{ name: "m1", upstreams: [{ name: "public", url: "https://a.example" }], schedule: { plan: "10m" } }',
       "schedule.plan",
     ],
   ])("%s ends in one line that names the field", { timeout: TIMEOUT }, async (_name, input, field) => {

@@ -24,7 +24,7 @@ test.each(["transient", "unauthorized", "absent", "withheld", "malformed", "stop
       { name: NAME, advance: vi.fn(() => Promise.reject(error)) },
       { name: OTHER, advance: vi.fn(async () => {}) },
     ];
-    const wrong = await advanceHeads({ ledger }, databases);
+    const wrong = await advanceHeads({ ledger, now: Date.now }, databases);
     expect(wrong).toEqual([{ database: NAME, error }]);
     for (const { advance } of databases) expect(advance).toHaveBeenCalledOnce();
   },
@@ -32,7 +32,7 @@ test.each(["transient", "unauthorized", "absent", "withheld", "malformed", "stop
 
 test("without a head so far nothing is asked", async () => {
   const advance = vi.fn(async () => {});
-  const parts = { ledger: new MemoryLedger() };
+  const parts = { ledger: new MemoryLedger(), now: Date.now };
   expect(await advanceHeads(parts, [{ name: NAME, advance }])).toEqual([]);
   expect(advance).not.toHaveBeenCalled();
 });

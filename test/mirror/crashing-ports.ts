@@ -13,6 +13,9 @@ export interface Trouble {
   readonly applied: boolean;
 }
 
+/** What gives no promise: it is passed on as it is. */
+const ITERATED = ["keys", "heads", "records", "items", "openWork", "sumdb"];
+
 /** The process was killed: nothing that it does after this takes effect. */
 export class Killed extends Error {}
 
@@ -31,8 +34,7 @@ export class CrashingPorts {
         get: (target, method) => {
           const value: unknown = Reflect.get(target, method);
           if (typeof value !== "function" || typeof method !== "string") return value;
-          if (method === "keys" || method === "heads" || method === "records" || method === "sumdb")
-            return value.bind(target);
+          if (ITERATED.includes(method)) return value.bind(target);
           return async (...args: unknown[]) =>
             await this.#call({ method: `${name}.${method}`, key: String(args[0]) }, async () =>
               Reflect.apply(value, target, args),
@@ -46,6 +48,11 @@ export class CrashingPorts {
       queue: wrapped("queue", stores.queue),
       upstream: wrapped("upstream", stores.upstream),
     };
+  }
+
+  /** How many calls this step has made. */
+  get calls(): number {
+    return this.#calls;
   }
 
   /** Begins a step: its calls are counted from 0. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { MemoryLedger } from "../../adapters/local/memory-ledger.ts";
 import { MemoryQueue } from "../../adapters/local/memory-queue.ts";
@@ -8,17 +9,20 @@ import { lookupKey, tileKey, treeHeadKey } from "../../mirror/tree-keys.ts";
 import type { ProvenRecord } from "../../sumdb/client.ts";
 import { OfflineClient } from "../../sumdb/offline-client.ts";
 import type { SumdbSource } from "../../sumdb/source.ts";
-import { openTreeHead } from "../../sumdb/tree-head.ts";
+import { openTreeHead, type SignedHead } from "../../sumdb/tree-head.ts";
 import { processOf, TestClock } from "./made-mirror.ts";
 import { MadeUpstream } from "./made-upstream.ts";
 import { newKeys, PrivateDatabase } from "./private-database.ts";
 import { WatchingReader } from "./watching-reader.ts";
 
-function world(tree: (upstream: MadeUpstream) => MemoryTree = () => new MemoryTree()) {
+function world(
+  tree: (upstream: MadeUpstream) => MemoryTree = () => new MemoryTree(),
+  ledger: MemoryLedger = new MemoryLedger(),
+) {
   const upstream = new MadeUpstream();
   const stores = {
     tree: tree(upstream),
-    ledger: new MemoryLedger(),
+    ledger,
     vault: new MemoryVault(),
     queue: new MemoryQueue(),
   };
@@ -157,3 +161,53 @@ function offline(tree: MemoryTree, upstream: MadeUpstream, latest: Uint8Array | 
   const { verifier } = upstream.database;
   return new OfflineClient({ verifier, tree: read, ...(latest === undefined ? {} : { latest }) });
 }
+
+/** Adds heads slowly, and counts how many at once, and how often the lease was asked for in vain. */
+class WatchedLedger extends MemoryLedger {
+  refused = 0;
+  adding = 0;
+  mostAdding = 0;
+
+  override async takeLease(name: string, owner: string, now: number, until: number): Promise<boolean> {
+    const taken = await super.takeLease(name, owner, now, until);
+    if (!taken) this.refused++;
+    return taken;
+  }
+
+  override async addHead(database: string, head: SignedHead): Promise<void> {
+    this.mostAdding = Math.max(this.mostAdding, ++this.adding);
+    await sleep(100);
+    await super.addHead(database, head);
+    this.adding--;
+  }
+}
+
+test("of two databases in one process, too, only one adds a head at a time", async () => {
+  const ledger = new WatchedLedger();
+  const { upstream, worker } = world(undefined, ledger);
+  addModules(upstream, 2, 300);
+  const both = [worker("one process"), worker("one process")] as const;
+  const proven: ProvenRecord[] = [];
+  for (const [at, database] of both.entries()) {
+    upstream.database.lookupHead = 301 + at * 200;
+    proven.push(await database.prove(versionOf(at)));
+  }
+  await Promise.all(both.map((database, at) => database.publish(versionOf(at), proven[at] as ProvenRecord)));
+  expect(ledger.mostAdding).toBe(1);
+});
+
+test("a database that lets clients ask while it adds a head waits for its own turn, not for its own lease", async () => {
+  const ledger = new WatchedLedger();
+  const { upstream, worker } = world(undefined, ledger);
+  addModules(upstream, 2, 300);
+  const database = worker("one");
+  upstream.database.lookupHead = 300;
+  const overtaken = await database.prove(versionOf(0));
+  upstream.database.lookupHead = 500;
+  await database.publish(versionOf(1), await database.prove(versionOf(1)));
+  const publishing = database.publish(versionOf(0), overtaken);
+  while (ledger.adding === 0) await sleep(1);
+  expect(await database.complete()).toBe(true);
+  await publishing;
+  expect(ledger.refused).toBe(0);
+});

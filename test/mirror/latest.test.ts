@@ -33,6 +33,41 @@ const MODULES: Record<string, readonly (readonly [version: string, goMod?: strin
   "example.com/major/v3": [["v3.0.0"], ["v3.0.1"]],
 };
 
+/** What a list has nothing to take of: the list, `@latest`, the go.mod text of some versions, and what go then takes. */
+const FALL_BACKS: Record<
+  string,
+  { list: string; latest?: string; goMods: Record<string, string | undefined> }
+> = {
+  "example.com/lefttolatest": {
+    list: "v1.0.0\n",
+    latest: "v0.0.0-20240102030405-0123456789ab",
+    goMods: {
+      "v1.0.0": "module example.com/lefttolatest\n\ngo 1.16\n\nretract v1.0.0\n",
+      "v0.0.0-20240102030405-0123456789ab": undefined,
+    },
+  },
+  "example.com/retractsitself": {
+    list: "",
+    latest: "v0.0.0-20240102030405-0123456789ab",
+    goMods: {
+      "v0.0.0-20240102030405-0123456789ab":
+        "module example.com/retractsitself\n\ngo 1.16\n\nretract [v0.0.0-0, v0.1.0]\n",
+    },
+  },
+  "example.com/retractednamed": {
+    list: "v1.0.0\n",
+    latest: "v1.0.0",
+    goMods: { "v1.0.0": "module example.com/retractednamed\n\ngo 1.16\n\nretract v1.0.0\n" },
+  },
+  "example.com/listedpseudo": {
+    list: "v0.0.0-20240102030405-0123456789ab\nv0.0.0-20230102030405-0123456789ab\n",
+    goMods: {
+      "v0.0.0-20240102030405-0123456789ab": undefined,
+      "v0.0.0-20230102030405-0123456789ab": undefined,
+    },
+  },
+};
+
 describeWithGo("what latest means", () => {
   const upstream = new MadeUpstream();
   let folder: string;
@@ -92,6 +127,46 @@ describeWithGo("what latest means", () => {
     expect(found).toEqual({ ...expected, "example.com/allgone": "" });
     expect(found["example.com/legacy"]).toBe("v10.1.0+incompatible");
     expect(found["example.com/retracted"]).toBe("v1.0.0");
+  });
+
+  test("where a list has nothing to take, a wish module@latest takes what @latest names, as go does", async () => {
+    const fallBacks = new MadeUpstream();
+    const files = join(folder, "fall-backs");
+    for (const [path, { list, latest, goMods }] of Object.entries(FALL_BACKS)) {
+      for (const [version, text] of Object.entries(goMods)) {
+        const made = fallBacks.add(`${path}@${version}`, text === undefined ? {} : { text });
+        await save(join(files, infoKey(made.version)), made.info);
+        await save(join(files, modKey(made.version)), made.mod);
+        if (version === latest) {
+          fallBacks.wrong.set(`latest ${path}`, made.info);
+          await save(join(files, path, "@latest"), made.info);
+        }
+      }
+      fallBacks.wrong.set(`list ${path}`, Buffer.from(list));
+      await save(join(files, path, "@v/list"), Buffer.from(list));
+    }
+    const client = await offline(files);
+    try {
+      const expected = await goLatest(Object.keys(FALL_BACKS), client);
+      const found: Record<string, string> = {};
+      for (const path of Object.keys(FALL_BACKS)) {
+        const mirror = new MadeMirror(fallBacks);
+        await mirror.request({ wishes: [`${path}@latest`] });
+        const zips = (await mirror.keys()).filter((key) => key.endsWith(".zip"));
+        // What go says of a query that nothing answers: the query itself.
+        found[path] =
+          zips.map((key) => key.slice(key.lastIndexOf("/") + 1, -".zip".length)).join(" ") || "latest";
+      }
+      expect(found).toEqual(expected);
+      expect(found).toEqual({
+        "example.com/lefttolatest": "v0.0.0-20240102030405-0123456789ab",
+        "example.com/retractsitself": "latest",
+        "example.com/retractednamed": "latest",
+        "example.com/listedpseudo": "v0.0.0-20240102030405-0123456789ab",
+      });
+    } finally {
+      await client.dispose();
+    }
   });
 
   test("of a tree with every version, go takes the same latest and lists the same versions as of upstream", async () => {

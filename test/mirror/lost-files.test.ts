@@ -1,10 +1,11 @@
-import { mkdtemp, rm, unlink } from "node:fs/promises";
+import { chmod, mkdtemp, rm, truncate, unlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type FolderMirror, openFolderMirror } from "../../adapters/local/folder-mirror.ts";
 import { MemoryQueue } from "../../adapters/local/memory-queue.ts";
 import { zipChecker } from "../../adapters/local/zip-checker.ts";
+import { moduleVersion } from "../../gomod/version.ts";
 import { acceptRequest } from "../../mirror/accept.ts";
 import { handIn } from "../../mirror/inbox.ts";
 import { noDeadline } from "../../mirror/parts.ts";
@@ -59,6 +60,17 @@ describe("files that were taken out of a tree by hand", () => {
     expect(await findings()).toContain(key);
     await sync();
     expect(await findings()).toEqual([]);
+  });
+
+  test.each(["zip", "mod"])("a .%s of another size is no longer served, but in CONFLICT", async (file) => {
+    await sync();
+    const path = join(folder, "mirror", "tree", `example.com/a/@v/v1.0.0.${file}`);
+    await chmod(path, 0o644);
+    await truncate(path, 20);
+    await sync();
+    const [record] = await mirror.ledger.read([moduleVersion("example.com/a", "v1.0.0")]);
+    expect(record?.state).toBe("CONFLICT");
+    expect(record?.lastError?.message).toMatch(/is not what is proven/);
   });
 
   test("a sync that goes on while verify reads is no damage", async () => {

@@ -1,3 +1,4 @@
+import type { z } from "zod";
 import { MemoryLedger } from "../../adapters/local/memory-ledger.ts";
 import { MemoryQueue } from "../../adapters/local/memory-queue.ts";
 import { MemoryTree } from "../../adapters/local/memory-tree.ts";
@@ -9,13 +10,18 @@ import type { MirrorEvent } from "../../mirror/events.ts";
 import { handIn } from "../../mirror/inbox.ts";
 import type { RequestKey } from "../../mirror/orders.ts";
 import { type MirrorParts, noDeadline } from "../../mirror/parts.ts";
+import { makePolicy, policyShape } from "../../mirror/policy.ts";
 import type { Ledger, Queue, Tree, Upstream, Vault } from "../../mirror/ports.ts";
 import { reconcile } from "../../mirror/reconcile.ts";
 import type { RequestBody } from "../../mirror/requests.ts";
+import type { Vulnerability } from "../../mirror/vulnerability.ts";
 import { work } from "../../mirror/work.ts";
 import type { TileExtent } from "../../sumdb/tile-extent.ts";
 import type { MadeUpstream } from "./made-upstream.ts";
 import type { PrivateDatabase } from "./private-database.ts";
+import { requestBody } from "./request-body.ts";
+
+export { requestBody };
 
 export interface Ports {
   readonly tree: Tree;
@@ -41,7 +47,12 @@ export interface ProcessOptions {
   readonly further?: readonly PrivateDatabase[];
   readonly report?: (event: MirrorEvent) => void;
   readonly tiles?: TileExtent;
+  /** Who may come in. */
+  readonly policy?: PolicyInput;
+  readonly vulnerabilities?: readonly Vulnerability[];
 }
+
+type PolicyInput = z.input<typeof policyShape>;
 
 /** One process of a mirror: its own checksum database client over ports that others may share. */
 export function processOf(
@@ -52,7 +63,7 @@ export function processOf(
 ): MirrorParts & { readonly database: ChecksumDatabase; readonly databases: readonly ChecksumDatabase[] } {
   const report = options.report ?? (() => {});
   const { tree, vault, ledger } = ports;
-  const { unproven, further = [], owner = "test", tiles = "needed" } = options;
+  const { unproven, further = [], owner = "test", tiles = "needed", policy, vulnerabilities } = options;
   const shared = { tree, vault, ledger, now: clock.now, report, owner, tiles };
   const { verifier } = made.database;
   const database = new ChecksumDatabase({ ...shared, verifier, source: ports.upstream.sumdb(verifier.name) });
@@ -70,20 +81,10 @@ export function processOf(
     report,
     database,
     databases,
-  };
-}
-
-export function requestBody(body: Partial<RequestBody>): RequestBody {
-  return {
-    format: 1,
-    tier: "tidy",
-    files: {},
-    exact: [],
-    wishes: [],
-    together: true,
-    graph: "pruned",
-    recorded: [],
-    ...body,
+    ...(policy && { policy: makePolicy(policyShape.parse(policy)) }),
+    ...(vulnerabilities && {
+      vulnerabilities: { of: async () => vulnerabilities, modified: async () => undefined },
+    }),
   };
 }
 

@@ -43,7 +43,7 @@ describe("what the endpoint answers", () => {
   });
 
   test.each([
-    ["example.com/a/@v/v1.0.0.zip", "application/zip", IMMUTABLE],
+    ["example.com/a/@v/v1.0.0.zip", "application/zip", MOVING],
     ["example.com/a/@v/v1.0.0.mod", "text/plain; charset=utf-8", IMMUTABLE],
     ["example.com/a/@v/v1.0.0.info", "application/json", IMMUTABLE],
     ["example.com/!dep/@v/v1.0.0.mod", "text/plain; charset=utf-8", IMMUTABLE],

@@ -17,6 +17,7 @@ import { verifyMirror } from "../../mirror/verify.ts";
 import type { Finding } from "../../mirror/verify-seen.ts";
 import { work } from "../../mirror/work.ts";
 import { parseVerifierKey } from "../../sumdb/note.ts";
+import { requestBody } from "./request-body.ts";
 
 /** The stores of one mirror, whichever adapters they are. */
 export interface Stores {
@@ -44,16 +45,7 @@ export function requestOf(
   wishes: readonly string[],
   files: Readonly<Record<string, string>> = {},
 ): RequestBody {
-  return {
-    format: 1,
-    tier: "tidy",
-    files: { ...files },
-    exact: [],
-    wishes: [...wishes],
-    together: true,
-    graph: "pruned",
-    recorded: [],
-  };
+  return requestBody({ files: { ...files }, wishes: [...wishes] });
 }
 
 /** One run of a mirror, from what an earlier one left to the request's settling, as `modferry sync` does it. */

@@ -52,6 +52,7 @@ export class WatchedTree implements Tree {
     return result;
   }
 
+  remove = (key: TreeKey, previous: string) => this.#inner.remove(key, previous);
   get = (key: TreeKey, limit: number) => this.#inner.get(key, limit);
   open = (key: TreeKey) => this.#inner.open(key);
   keys = () => this.#inner.keys();

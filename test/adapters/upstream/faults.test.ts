@@ -205,6 +205,31 @@ describe("time is bounded in every phase", () => {
     expect(error.message).toContain("not done after 1.2 s");
     expect(took).toBeGreaterThan(1100);
   });
+  test("headers that come a byte at a time, never silent and never whole, are cut", async () => {
+    const { error, took } = await during(
+      (request) => {
+        request.socket.write("HTTP/1.1 200 OK\r\nX: ");
+        const timer = setInterval(() => request.socket.write("x"), 20);
+        request.socket.on("close", () => clearInterval(timer));
+      },
+      { headers: 400 },
+    );
+    expect(error.message).toContain("did not answer within 0.4 s");
+    expect(took).toBeLessThan(5000);
+  });
+  test("redirects do not begin the whole time anew", async () => {
+    let hops = 0;
+    const { error } = await during(
+      (_, response) => {
+        const location = `/go${samplePath}.zip?${hops++}`;
+        server.answers.set(location, server.answers.get(`/go${samplePath}.zip`) ?? status(500));
+        setTimeout(() => response.writeHead(302, { location }).end(), 150);
+      },
+      { whole: 400 },
+    );
+    expect(error.message).toContain("was not done after 0.4 s");
+    expect(hops).toBeLessThan(6);
+  });
   test("informational replies do not keep a request alive", async () => {
     const { error, took } = await during(
       (request) => {

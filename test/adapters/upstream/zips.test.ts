@@ -4,7 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { SpoolFolder } from "../../../adapters/local/spool-folder.ts";
+import { HttpClient } from "../../../adapters/upstream/http-client.ts";
 import { type OpenedUpstream, openUpstream } from "../../../adapters/upstream/open-upstream.ts";
+import { parseUpstreamUrl } from "../../../adapters/upstream/upstream-url.ts";
 import { type Body, isSpool, SPOOL_LIMIT, sha256Of } from "../../../mirror/body.ts";
 import { MirrorError } from "../../../mirror/errors.ts";
 import {
@@ -24,12 +26,13 @@ const MIB = 1 << 20;
 const timing = { headers: 300, idle: 300, whole: 20_000 };
 let server: FaultServer;
 let folder: string;
+let spools: SpoolFolder;
 let upstream: OpenedUpstream;
 
 beforeEach(async () => {
   server = await startFaultServer();
   folder = await mkdtemp(join(tmpdir(), "modferry-zips-"));
-  const spools = new SpoolFolder(folder);
+  spools = new SpoolFolder(folder);
   upstream = openUpstream(server.url, {
     timing,
     tools: quickTools(),
@@ -101,6 +104,40 @@ test.each<[string, string, Answer]>([
   expect([error.class, error.subject]).toEqual([errorClass, "example.com/Sample/mod@v1.2.3.zip"]);
   expect(await readdir(folder)).toEqual([]);
 });
+
+test.each([
+  ["in chunks", "Transfer-Encoding: chunked\r\n", "10000\r\n", "\r\n"],
+  ["until the connection closes", "Connection: close\r\n", "", ""],
+])(
+  "an endless zip, %s, is cut at the limit; its file goes, and memory stays small",
+  async (_, header, begin, end) => {
+    const limit = 64 * MIB;
+    const piece = Buffer.concat([Buffer.from(begin), zipBytes(65536), Buffer.from(end)]);
+    let sent = 0;
+    answer(({ socket }) => {
+      socket.write(`HTTP/1.1 200 OK\r\n${header}\r\n`);
+      const more = (): void => {
+        do sent += 65536;
+        while (!socket.destroyed && socket.write(piece));
+      };
+      socket.on("drain", more);
+      more();
+    });
+    const client = new HttpClient(parseUpstreamUrl(server.url, "--upstream"));
+    const before = process.memoryUsage().rss;
+    const path = `${samplePath.slice(1)}.zip`;
+    const spool = (chunks: AsyncIterable<Uint8Array>, most: number) => spools.spool(chunks, most);
+    const error = await mirrorError(client.get({ subject: "zip", path, limit, spool }));
+    await client.close();
+    expect([error.class, error.message]).toEqual([
+      "malformed",
+      expect.stringContaining(`larger than the ${limit} bytes`),
+    ]);
+    expect(sent).toBeLessThan(limit + 32 * MIB);
+    expect(process.memoryUsage().rss - before).toBeLessThan(limit);
+    expect(await readdir(folder)).toEqual([]);
+  },
+);
 
 test("a zip announced above 500 MiB is refused before a byte of it is read", async () => {
   answer(raw(`HTTP/1.1 200 OK\r\nContent-Length: ${500 * MIB + 1}\r\n\r\n`));

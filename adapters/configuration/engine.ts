@@ -1,0 +1,89 @@
+import { z } from "zod";
+import { indexStamp } from "../../gomod/index-stamp.ts";
+import { misuse } from "../../mirror/errors.ts";
+import { INDEX_FEED } from "../../mirror/orders.ts";
+import { policyShape } from "../../mirror/policy.ts";
+import { subscriptions } from "../../mirror/subscription.ts";
+import { TILE_EXTENTS } from "../../sumdb/tile-extent.ts";
+import { egressShape } from "../egress/egress.ts";
+import { upstreamsShape } from "../upstream/upstreams-shape.ts";
+import { parsedBy, plainUrl } from "./fields.ts";
+import { sumdbShape } from "./sumdb-shape.ts";
+
+const index = z.strictObject({
+  /** Of several: the feed is then `index.<name>`. */
+  name: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,31}$/, "lower-case letters, digits and hyphens, at most 32")
+    .optional(),
+  /** Its address; `/index` is asked below it. */
+  url: plainUrl,
+  /** Where a mirror that has never read it begins, in UTC with microseconds at most; left out: now. */
+  from: parsedBy(indexStamp).optional(),
+});
+
+/** Where new versions are learnt. */
+const feeds = z
+  .strictObject({
+    /** Module indexes. */
+    indexes: z.array(index).max(16).default([]),
+    /** Lists of subscribed modules that are asked in turn, for upstreams without an index. */
+    poll: z.strictObject({ modulesPerTick: z.int().min(1).max(100_000).optional() }).optional(),
+  })
+  .superRefine(({ indexes }, context) => {
+    indexes.forEach(({ name }, at) => {
+      if (indexes.findIndex((other) => other.name === name) < at) {
+        const message = name === undefined ? "left out twice; name all but one" : `${name} is there twice`;
+        context.addIssue({ code: "custom", path: ["indexes", at, "name"], message });
+      }
+    });
+  })
+  .default({ indexes: [] });
+
+/** The fields of a configuration that say what is mirrored, from where, and under which policy: wherever it runs. */
+export const engineFields = {
+  upstreams: upstreamsShape,
+  sumdb: sumdbShape,
+  /**
+   * How many of each database's tiles are held: `needed`, `upper` (all above the lowest level) or `full`, 2 GB of the
+   * public one, for islands and static copies of the tree (sumdb/tile-extent.ts).
+   */
+  sumdbTiles: z.enum(TILE_EXTENTS).default("upper"),
+  /** GONOSUMDB patterns of module paths that no checksum database covers. */
+  noSumdb: z.array(z.string().min(1).max(512)).max(1_000).default([]),
+  subscriptions,
+  feeds,
+  /** The Go vulnerability database that is mirrored: what GOVULNDB would name. */
+  vulndb: z.strictObject({ url: plainUrl }).optional(),
+  policy: policyShape.prefault({}),
+  egress: egressShape.prefault({}),
+};
+
+/** Where a deployed function finds it, beside its code: an environment of 4 KB (AWS Lambda quotas) does not hold it. */
+export const ENGINE_FILE = "engine.json";
+
+const engine = z.strictObject(engineFields);
+export type EngineConfiguration = z.output<typeof engine>;
+
+/** Of a whole configuration, what the engine has to know. */
+export function engineOf(configuration: EngineConfiguration): EngineConfiguration {
+  const fields = Object.keys(engineFields).map((field) => [
+    field,
+    configuration[field as keyof EngineConfiguration],
+  ]);
+  return Object.fromEntries(fields) as EngineConfiguration;
+}
+
+/** Reads what engineOf has given, as JSON; a function finds it beside its code. @throws MirrorError misuse. */
+export function parseEngine(text: string): EngineConfiguration {
+  const parsed = engine.safeParse(JSON.parse(text));
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const field = issue?.path.join(".") ?? "configuration";
+  throw misuse(field, `configuration: ${field}: ${issue?.message ?? "not understood"}`);
+}
+
+/** Of an index: the name of its watermark, and of the requests that it makes. */
+export function feedName(name: string | undefined): string {
+  return name === undefined ? INDEX_FEED : `${INDEX_FEED}.${name}`;
+}

@@ -1,0 +1,24 @@
+import { z } from "zod";
+
+/** Passes what `parse` takes, and says its error as the field's. */
+export function parsedBy(parse: (text: string) => unknown) {
+  return z.string().superRefine((text, context) => {
+    try {
+      parse(text);
+    } catch (error) {
+      context.addIssue({ code: "custom", message: error instanceof Error ? error.message : String(error) });
+    }
+  });
+}
+
+/** A function's environment, names and values, has 4 KB (AWS Lambda quotas), and a message is one line. */
+const LONGEST_URL = 512;
+
+/** Functions show their configuration in the console, and the template is in the clear: no secret may be in a URL. */
+export const plainUrl = z
+  .url({ protocol: /^https?$/ })
+  .max(LONGEST_URL)
+  .refine((text) => {
+    const url = URL.canParse(text) ? new URL(text) : undefined;
+    return url?.username === "" && url.password === "" && url.search === "" && url.hash === "";
+  }, "must not hold a user name, a password, a query or a fragment: deployed functions would show it");

@@ -1,0 +1,61 @@
+import { indexStamp } from "../../gomod/index-stamp.ts";
+import { makePolicy, type Policy } from "../../mirror/policy.ts";
+import { Subscriptions } from "../../mirror/subscription.ts";
+import type { FeedSettings } from "../../mirror/tick.ts";
+import { configuredEgress } from "../egress/egress.ts";
+import { trustExtraCa } from "../egress/root-certificates.ts";
+import { HttpModuleIndex } from "../upstream/module-index.ts";
+import type { SourceOptions } from "../upstream/sources.ts";
+import type { Timing } from "../upstream/timing.ts";
+import { type TokenStores, upstreamEntries } from "../upstream/upstreams-shape.ts";
+import { type EngineConfiguration, feedName } from "./engine.ts";
+import { sumdbEntries } from "./sumdb-shape.ts";
+
+/** Where files and proofs come from, as `openSources` takes it. */
+export type EngineSources = Required<Pick<SourceOptions, "url" | "sumdbs" | "noSumdb" | "tiles" | "egress">>;
+
+/**
+ * What a configuration says of sources. Once in a process: an extra CA is trusted from then on by all that it asks.
+ * @throws MirrorError misuse naming the field: a token that cannot be read here, or a CA file that is none.
+ */
+export function engineSources(engine: EngineConfiguration, stores: TokenStores): EngineSources {
+  const { egress, upstreams, sumdb, noSumdb, sumdbTiles } = engine;
+  if (egress.extraCa !== undefined) trustExtraCa(egress.extraCa, "egress.extraCa");
+  return {
+    url: upstreamEntries(upstreams, stores),
+    sumdbs: sumdbEntries(sumdb),
+    noSumdb: noSumdb.join(","),
+    tiles: sumdbTiles,
+    egress: configuredEgress(egress, stores.secret),
+  };
+}
+
+/** What a configuration says of feeds; nothing is asked yet. */
+export function engineFeeds(
+  { subscriptions, feeds }: EngineConfiguration,
+  http: Pick<EngineSources, "egress"> & { readonly timing?: Partial<Timing> },
+): FeedSettings {
+  const { poll } = feeds;
+  const modulesPerTick = poll?.modulesPerTick;
+  return {
+    subscriptions: new Subscriptions(subscriptions),
+    indexes: feeds.indexes.map(({ name, url, from }) => ({
+      name: feedName(name),
+      index: new HttpModuleIndex(url, http),
+      ...(from === undefined ? {} : { from: indexStamp(from) }),
+    })),
+    ...(poll === undefined ? {} : { poll: modulesPerTick === undefined ? {} : { modulesPerTick } }),
+  };
+}
+
+/** The feeds of a configuration, by the names of their watermarks. */
+export function engineFeedNames({ feeds }: EngineConfiguration): string[] {
+  const indexes = feeds.indexes.map(({ name }) => feedName(name));
+  return feeds.poll === undefined ? indexes : [...indexes, "poll"];
+}
+
+/** Who may come in; undefined where the configuration keeps out nothing. */
+export function enginePolicy({ policy }: EngineConfiguration): Policy | undefined {
+  const says = policy.rules.length > 0 || Object.keys(policy).some((field) => field !== "rules");
+  return says ? makePolicy(policy) : undefined;
+}

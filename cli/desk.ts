@@ -1,0 +1,11 @@
+import type { RequestReport } from "../mirror/request-desk.ts";
+import type { RequestBody } from "../mirror/requests.ts";
+
+/** Where a request is handed in, and asked about. */
+export interface Desk {
+  /** @returns `name/time`. */
+  handIn(name: string, body: RequestBody): Promise<string>;
+  /** @returns undefined where there is no such request any more. */
+  report(request: string): Promise<RequestReport | undefined>;
+  close(): Promise<void>;
+}

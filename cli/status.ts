@@ -1,0 +1,40 @@
+import { join } from "node:path";
+import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
+import { heldDatabases } from "../adapters/local/held-databases.ts";
+import { FEEDS } from "../mirror/orders.ts";
+import { NAMED_STATES, needsPerson, readStatus, type StatusParts, VERSIONS_NAMED } from "../mirror/status.ts";
+import { printStatus } from "../mirror/status-json.ts";
+import type { CliEnvironment } from "./environment.ts";
+import type { Options } from "./options.ts";
+import { type Output, oneLine } from "./output.ts";
+import { statusLines } from "./status-lines.ts";
+
+/**
+ * `modferry status`: how far the mirror is, and what of it is not served and why. Another process may write it meanwhile.
+ * @returns the exit status: 1 where something waits for a person: a conflict, or a database or upstream that is stopped.
+ */
+export async function status(
+  options: Options,
+  _environment: CliEnvironment,
+  output: Output,
+): Promise<number> {
+  const mirror = await openFolderMirror(options.mirror, { mode: "read" });
+  try {
+    const { states = NAMED_STATES, limit = VERSIONS_NAMED } = options.named;
+    const parts = await statusParts(options, mirror.ledger);
+    const read = await readStatus(parts, { states, limit });
+    if (options.json) output.print(printStatus(read));
+    else for (const line of statusLines(read, { states, limit })) output.print(oneLine(line));
+    return needsPerson(read) ? 1 : 0;
+  } finally {
+    await mirror.close();
+  }
+}
+
+/** What status and metrics of a folder mirror are read from. */
+export async function statusParts(
+  { mirror }: Pick<Options, "mirror">,
+  ledger: StatusParts["ledger"],
+): Promise<StatusParts> {
+  return { ledger, now: Date.now, databases: await heldDatabases(join(mirror, "tree")), feeds: FEEDS };
+}

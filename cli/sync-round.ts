@@ -1,0 +1,156 @@
+import { hostname, userInfo } from "node:os";
+import { acceptRequest } from "../mirror/accept.ts";
+import { advanceHeads, reportStops, stoppedDatabases } from "../mirror/advance-heads.ts";
+import { completeTiles } from "../mirror/complete-tiles.ts";
+import { evidenceKey, liftStop, reviveStopped } from "../mirror/fork-stop.ts";
+import { handIn } from "../mirror/inbox.ts";
+import { acceptInbox } from "../mirror/inbox-scan.ts";
+import type { RequestKey } from "../mirror/orders.ts";
+import { noDeadline } from "../mirror/parts.ts";
+import { reconcile } from "../mirror/reconcile.ts";
+import type { RequestBody } from "../mirror/requests.ts";
+import { type Missing, settle } from "../mirror/settle.ts";
+import { tick } from "../mirror/tick.ts";
+import { noteTick } from "../mirror/ticks.ts";
+import { stoppedUpstreams } from "../mirror/upstream-stop.ts";
+import { work } from "../mirror/work.ts";
+import type { EmbeddedMirror } from "./embedded.ts";
+import { printMissing } from "./missing-table.ts";
+import { inTurnByModule } from "./module-turns.ts";
+import type { Options } from "./options.ts";
+import { type Output, oneLine } from "./output.ts";
+import type { SyncProgress } from "./progress.ts";
+
+/** Orders worked on at a time: most of an order's time is waiting for upstream and for fsync. */
+const ORDERS_AT_ONCE = 24;
+
+/** What one round of a sync is asked for. */
+export interface Round {
+  /** Requests to be handed in and worked on to their end. */
+  readonly bodies: readonly RequestBody[];
+  /** What they are handed in under. */
+  readonly name: string;
+  /** The first of this process: whatever is under way was left behind. */
+  readonly isFirst: boolean;
+}
+
+/**
+ * What earlier runs left; then, where there is a configuration, its feeds and what others have put into the inbox; then
+ * the requests.
+ * @returns how many things are missing, stopped or wrong.
+ */
+export async function syncRound(
+  mirror: EmbeddedMirror,
+  round: Round,
+  options: Options,
+  output: Output,
+  progress: SyncProgress,
+): Promise<number> {
+  const { parts } = mirror;
+  const { failed } = await noteTick(parts, "reconcile", () =>
+    reconcile(parts, { onlyWriter: round.isFirst, owner: mirror.owner }),
+  );
+  for (const problem of failed) output.error(`modferry: from an earlier run: ${oneLine(problem)}`);
+  await advance(mirror, output);
+  // What waits for tiles would fail now. What is wrong with them is said at the end, when it was tried once more.
+  await completeTiles(mirror.databases);
+  const unread = await readFeeds(mirror, output);
+  await acceptWaiting(mirror, output);
+  await workOff(mirror);
+  progress.beginRequest();
+  const missing: Missing[] = [];
+  for (const body of round.bodies) missing.push(...(await mirrorRequest(mirror, round.name, body)));
+  const incomplete = await fillTiles(mirror, options, output);
+  progress.end(missing);
+  if (missing.length > 0) printMissing(missing, output, options.json);
+  const stopped = await stoppedDatabases(parts, mirror.databases);
+  for (const line of stopped) output.error(`modferry: checksum database ${oneLine(line)}`);
+  const refusing = await stoppedUpstreams(parts.ledger);
+  for (const { host, reason } of refusing)
+    output.error(`modferry: upstream ${oneLine(host)} refuses us and is not asked: ${oneLine(reason)}`);
+  return missing.length + stopped.length + refusing.length + incomplete + unread;
+}
+
+/** Accepts what others have handed in, and works on it. @returns whether there was anything. */
+export async function acceptWaiting(mirror: EmbeddedMirror, output: Output): Promise<boolean> {
+  if (mirror.feeds === undefined) return false;
+  const { accepted, refused } = await acceptInbox(mirror.parts);
+  for (const { error } of refused) output.error(`modferry: refused: ${oneLine(error.message)}`);
+  return accepted > 0;
+}
+
+/** Does every order that is in the queue, and those that come of them. */
+export async function workOff({ parts, queue }: EmbeddedMirror): Promise<void> {
+  const handle = inTurnByModule((order) => work(parts, order, noDeadline));
+  await queue.drain(handle, { concurrency: ORDERS_AT_ONCE });
+}
+
+/** @returns how many feeds could not be read to their end. */
+async function readFeeds({ parts, feeds, owner }: EmbeddedMirror, output: Output): Promise<number> {
+  if (feeds === undefined) return 0;
+  const ticked = await noteTick(
+    parts,
+    "plan",
+    () => tick(parts, feeds, owner),
+    ({ outcome }) => outcome === "skipped",
+  );
+  if (ticked.outcome === "paused") {
+    const { until, reason } = ticked.pause;
+    const end = until === undefined ? "" : ` until ${new Date(until).toISOString()}`;
+    output.error(`modferry: paused${end}: ${oneLine(reason)}`);
+    return 0;
+  }
+  if (ticked.outcome === "skipped") return 0;
+  const problems = ticked.indexes.flatMap(({ feed, problem }) =>
+    problem === undefined ? [] : [`feed ${feed}: ${problem.message}`],
+  );
+  problems.push(
+    ...(ticked.poll?.failed ?? []).map(({ module, message }) => `feed poll: ${module}: ${message}`),
+  );
+  for (const problem of problems) output.error(`modferry: ${oneLine(problem)}`);
+  return problems.length;
+}
+
+/** Hands a request in and works on it until nothing is left to do now. @returns what is missing. */
+async function mirrorRequest(mirror: EmbeddedMirror, name: string, body: RequestBody): Promise<Missing[]> {
+  const request = await handIn(mirror.parts, name, body);
+  await acceptRequest(mirror.parts, request);
+  await workOff(mirror);
+  return await settleIfLeft(mirror, request);
+}
+
+/** A head that cannot be had now need not stop the run; what is stopped is said at the end. */
+async function advance({ parts, databases }: EmbeddedMirror, output: Output): Promise<void> {
+  await reportStops(parts, databases);
+  for (const { error } of await advanceHeads(parts, databases))
+    if (error.class !== "stopped") output.error(`modferry: checksum database: ${oneLine(error.message)}`);
+}
+
+/** Only then may clients ask this mirror for proofs. @returns of how many databases tiles are missing. */
+async function fillTiles({ databases }: EmbeddedMirror, options: Options, output: Output): Promise<number> {
+  if (options.refillTiles) for (const database of databases) await database.refill();
+  const incomplete = await completeTiles(databases);
+  for (const { error } of incomplete)
+    if (error !== undefined && error.class !== "stopped")
+      output.error(`modferry: checksum database tiles: ${oneLine(error.message)}`);
+  return incomplete.length;
+}
+
+/** Says who lets a stopped database go on, and has tried again at once what waits for it. */
+export async function clearFork({ parts }: EmbeddedMirror, database: string, output: Output): Promise<void> {
+  const stop = await liftStop(parts, database, `${userInfo().username}@${hostname()}`);
+  const waiting = await reviveStopped(parts);
+  const evidence = `${evidenceKey(stop)} stays in the vault`;
+  output.error(
+    `modferry: ${database}: goes on; ${evidence}; ${waiting} versions that waited are tried again`,
+  );
+}
+
+/** Settling once more also says what is missing. */
+async function settleIfLeft(mirror: EmbeddedMirror, request: RequestKey): Promise<Missing[]> {
+  const record = await mirror.parts.ledger.readRequest(request);
+  if (record?.state === "REFUSED") {
+    return [{ subject: "request", state: "REFUSED", message: record.error ?? "refused" }];
+  }
+  return await settle(mirror.parts, request);
+}

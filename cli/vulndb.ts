@@ -1,0 +1,33 @@
+import { HttpVulndb } from "../adapters/upstream/vulndb.ts";
+import { asMirrorError } from "../mirror/errors.ts";
+import type { Tree } from "../mirror/ports.ts";
+import { mirrorVulndb } from "../mirror/vulndb.ts";
+import type { CliEnvironment } from "./environment.ts";
+import { type Output, oneLine } from "./output.ts";
+
+/**
+ * Brings the mirrored vulnerability database up to the one at `url`; what goes wrong holds up nothing else of the run.
+ * @returns how many databases could not be brought up: 0 or 1.
+ */
+export async function syncVulndb(
+  tree: Tree,
+  url: string | undefined,
+  environment: CliEnvironment,
+  output: Output,
+): Promise<number> {
+  if (url === undefined) return 0;
+  const source = new HttpVulndb(url, { netrc: await environment.netrc(), egress: environment.egress() });
+  try {
+    const synced = await mirrorVulndb(tree, source);
+    if (synced !== undefined)
+      output.error(
+        `vulnerability database: ${synced.entries} entries are new or changed, as of ${synced.modified}`,
+      );
+    return 0;
+  } catch (thrown) {
+    output.error(`modferry: vulnerability database: ${oneLine(asMirrorError(thrown, "vulndb").message)}`);
+    return 1;
+  } finally {
+    await source.close();
+  }
+}

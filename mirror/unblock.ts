@@ -1,0 +1,106 @@
+import { parseModuleVersion } from "../gomod/version.ts";
+import { type BlockParts, logDecision } from "./block.ts";
+import { type Block, blockOf, forgetBlocks, readBlocks, ruleOfBlock } from "./blocks.ts";
+import { settleRequestsOf } from "./dependents.ts";
+import { misuse } from "./errors.ts";
+import type { Ledger } from "./ports.ts";
+import { publish } from "./publish.ts";
+import { markReleased, noteOf, type QuarantineNote, restore } from "./quarantine.ts";
+import { ERROR_BYTES, firstBytes, type VersionRecord } from "./records.ts";
+import { updateRecords } from "./update.ts";
+
+/** BLOCKED records are read so many at a time. */
+const PAGE = 500;
+
+/**
+ * Lets what a block took out come back: its zips from quarantine, compared with their proven hash, its places in lists.
+ * What was never here whole is fetched as the policy says. Doing it again after a crash goes on.
+ * @throws MirrorError misuse where there is no such block, and nothing that it took out.
+ */
+export async function unblock(
+  parts: BlockParts,
+  name: string,
+  by: string,
+): Promise<{ readonly versions: number; readonly restored: number }> {
+  const item = await parts.ledger.readItem("block", name);
+  const out = await takenOutBy(parts.ledger, name);
+  if (item === undefined && out.length === 0) {
+    const names = (await readBlocks(parts.ledger)).map((block) => block.name);
+    throw misuse(name, `${name}: not blocked; blocked are: ${names.slice(0, 20).join(", ") || "nothing"}`);
+  }
+  await logDecision(parts, { decision: "unblock", name, by, at: parts.now() });
+  if (item !== undefined && !(await parts.ledger.deleteItem(item))) return await unblock(parts, name, by);
+  forgetBlocks(parts.ledger);
+  const others = await readBlocks(parts.ledger);
+  let restored = 0;
+  for (const record of out) {
+    const other = blockOf(others, record);
+    if (other !== undefined) await moveTo(parts, record, other);
+    else if (await release(parts, record)) restored++;
+  }
+  await settleRequestsOf(parts, out);
+  return { versions: out.length, restored };
+}
+
+/** @returns whether it is served again; else it waits to be fetched. */
+async function release(parts: BlockParts, record: VersionRecord): Promise<boolean> {
+  const { path, version } = record;
+  const note = await noteOf(parts, record);
+  const ready = note?.state === "kept" && note.ready && (await restore(parts, record));
+  await updateRecords(
+    parts.ledger,
+    [record],
+    (current) => (current?.state === "BLOCKED" ? released(current, ready, parts.now()) : current),
+    () => ({ event: "unblocked", version: { path, version }, at: parts.now() }),
+  );
+  parts.report({ event: "unblocked", version: { path, version } });
+  if (note !== undefined) await relist(parts, record, note, ready);
+  return ready;
+}
+
+async function relist(
+  parts: BlockParts,
+  { path, version }: VersionRecord,
+  note: QuarantineNote,
+  ready: boolean,
+): Promise<void> {
+  if (ready && note.listed) await publish(parts, path, [version]);
+  await markReleased(parts, { path, version }, note);
+}
+
+function released(record: VersionRecord, ready: boolean, now: number): VersionRecord {
+  const { rule: _rule, lastError: _error, due: _due, ...rest } = record;
+  return ready
+    ? { ...rest, state: "READY", held: "whole" }
+    : { ...rest, state: "PENDING", wantedAt: now, due: now };
+}
+
+async function moveTo(parts: BlockParts, record: VersionRecord, block: Block): Promise<void> {
+  await updateRecords(parts.ledger, [record], (current) =>
+    current?.state === "BLOCKED"
+      ? {
+          ...current,
+          rule: ruleOfBlock(block.name),
+          lastError: { class: "denied", message: firstBytes(block.reason, ERROR_BYTES) },
+        }
+      : current,
+  );
+}
+
+/** BLOCKED records that this block has taken out. */
+async function takenOutBy(ledger: Ledger, name: string): Promise<VersionRecord[]> {
+  const rule = ruleOfBlock(name);
+  const isIts = (record: VersionRecord | undefined) => record?.state === "BLOCKED" && record.rule === rule;
+  if (name.includes("@")) {
+    const [record] = await ledger.read([parseModuleVersion(name)]);
+    return record !== undefined && isIts(record) ? [record] : [];
+  }
+  const found: VersionRecord[] = [];
+  let after: VersionRecord | undefined;
+  do {
+    const page = await ledger.inState("BLOCKED", { limit: PAGE, ...(after && { after }) });
+    found.push(...page.filter(isIts));
+    after = page.at(-1);
+  } while (after !== undefined);
+  return found;
+}
