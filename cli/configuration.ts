@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { extname, resolve } from "node:path";
+import { dirname, extname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Configuration, defineMirror } from "../infra/configuration.ts";
 import { MirrorError, misuse } from "../mirror/errors.ts";
@@ -25,7 +25,11 @@ export async function loadConfiguration(file: string): Promise<Configuration> {
         "--config",
         `--config ${file}: has no default export; write export default defineMirror({…})`,
       );
-    return defineMirror(input as Parameters<typeof defineMirror>[0]);
+    const configuration = defineMirror(input as Parameters<typeof defineMirror>[0]);
+    const { egress } = configuration;
+    if (egress.extraCa === undefined) return configuration;
+    // Beside the configuration that names it, wherever the command is run.
+    return { ...configuration, egress: { ...egress, extraCa: resolve(dirname(file), egress.extraCa) } };
   } catch (thrown) {
     if (thrown instanceof MirrorError && thrown.subject === "--config") throw thrown;
     const reason = thrown instanceof Error ? (thrown.message.split("\n", 1)[0] ?? "") : String(thrown);

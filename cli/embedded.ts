@@ -144,7 +144,7 @@ async function assemble(
       ...(policy && { policy }),
     };
     const http = { egress: chosen.egress, timing: { whole: LONGEST_REPLY } };
-    const feeds = engine && engineFeeds(engine, http);
+    const feeds = engine && engineFeeds(engine, http, { ledger, now: Date.now, report, probe: "at once" });
     const vulndb = options.vulndb ?? engine?.vulndb?.url;
     const close = async () => {
       await sources.close();

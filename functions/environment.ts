@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { z } from "zod";
 import { ENGINE_FILE, type EngineConfiguration, parseEngine } from "../adapters/configuration/engine.ts";
 import { misuse } from "../mirror/errors.ts";
@@ -76,7 +76,10 @@ export function readFunctionEnvironment(
 
 function readEngine(file: string): EngineConfiguration {
   try {
-    return parseEngine(readFileSync(file, "utf8"));
+    const engine = parseEngine(readFileSync(file, "utf8"));
+    const { extraCa } = engine.egress;
+    if (extraCa === undefined) return engine;
+    return { ...engine, egress: { ...engine.egress, extraCa: resolve(dirname(file), extraCa) } };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.split("\n", 1)[0] : String(cause);
     throw misuse(file, `${file}: ${reason}; deploy the stacks again`, cause);

@@ -8,7 +8,7 @@ import type { FunctionEnvironment } from "./environment.ts";
 
 /**
  * What a function says: its log, and the figures of each call. Written to stdout and not by console.log, before whose
- * lines Lambda puts time and request: metric filters (infra/fork-alarm.ts) read whole lines.
+ * lines Lambda puts time and request: metric filters (infra/event-alarm.ts) read whole lines.
  */
 export class FunctionLog {
   readonly metrics: EmbeddedMetrics;

@@ -111,7 +111,11 @@ export function mirrorParts(environment: FunctionEnvironment, report: Report): F
     report,
     ...(policy && { policy }),
     databases,
-    feeds: engineFeeds(engine, { egress: engineParts.egress, timing: { whole: WHOLE_EXCHANGE } }),
+    feeds: engineFeeds(
+      engine,
+      { egress: engineParts.egress, timing: { whole: WHOLE_EXCHANGE } },
+      { ledger, now: Date.now, report },
+    ),
   };
 }
 

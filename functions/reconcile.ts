@@ -10,7 +10,7 @@ const environment = readFunctionEnvironment(process.env);
 const log = new FunctionLog(environment);
 const parts = mirrorParts(environment, log.report);
 
-/** Sends again what is due or was lost; and says again what is stopped, for the alarm (infra/fork-alarm.ts). */
+/** Sends again what is due or was lost; and says again what is stopped, for the alarm (infra/event-alarm.ts). */
 export const handler = (): Promise<void> =>
   log.call(async () => {
     await reportStops(parts, parts.databases);

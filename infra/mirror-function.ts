@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { type Duration, RemovalPolicy, Size, Stack, Validations } from "aws-cdk-lib";
 import { Effect, PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import {
@@ -9,7 +10,8 @@ import {
 } from "aws-cdk-lib/aws-lambda";
 import { LogGroup, type RetentionDays } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
-import { ENGINE_FILE, engineOf } from "../adapters/configuration/engine.ts";
+import { ENGINE_FILE, EXTRA_CA_FILE, engineOf } from "../adapters/configuration/engine.ts";
+import { misuse } from "../mirror/errors.ts";
 import type { Configuration } from "./configuration.ts";
 import { bundleFunction, type FunctionName } from "./function-bundle.ts";
 import { Names } from "./names.ts";
@@ -52,9 +54,7 @@ export class MirrorFunction extends Construct {
       functionName,
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
-      code: Code.fromAsset(
-        bundleFunction(props.function, { [ENGINE_FILE]: JSON.stringify(engineOf(configuration)) }),
-      ),
+      code: Code.fromAsset(bundleFunction(props.function, engineFiles(configuration))),
       handler: "index.handler",
       timeout: props.timeout,
       memorySize: props.memoryMiB,
@@ -86,6 +86,24 @@ export class MirrorFunction extends Construct {
         reason: "Keys of one pattern in the mirror's own bucket.",
       });
     }
+  }
+}
+
+/** What lies beside a function's code: its configuration, and the CA certificates that this names. */
+function engineFiles(configuration: Configuration): Record<string, string> {
+  const engine = engineOf(configuration);
+  const { extraCa } = engine.egress;
+  if (extraCa === undefined) return { [ENGINE_FILE]: JSON.stringify(engine) };
+  const beside = { ...engine, egress: { ...engine.egress, extraCa: EXTRA_CA_FILE } };
+  return { [ENGINE_FILE]: JSON.stringify(beside), [EXTRA_CA_FILE]: readExtraCa(extraCa) };
+}
+
+function readExtraCa(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw misuse("egress.extraCa", `configuration: egress.extraCa: ${why}; name a PEM file`, cause);
   }
 }
 

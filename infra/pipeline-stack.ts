@@ -6,7 +6,7 @@ import { type IQueue, Queue, QueueEncryption } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
 import type { Configuration } from "./configuration.ts";
 import { DeadLetterAlarm } from "./dead-letter-alarm.ts";
-import { ForkAlarm } from "./fork-alarm.ts";
+import { ALARMING_EVENTS, EventAlarm } from "./event-alarm.ts";
 import { grantDueIndex, grantLedger, grantTree, grantVault } from "./grants.ts";
 import { MirrorFunction, type MirrorFunctionProps } from "./mirror-function.ts";
 import { Names } from "./names.ts";
@@ -43,7 +43,8 @@ export class PipelineStack extends Stack {
     const reconcile = this.#reconcile();
     // The inbox is retained with the storage stack, which makes no alarms.
     new DeadLetterAlarm(this, "inbox-dead-letters", props.configuration, `${this.#names.inboxQueue}-dead`);
-    new ForkAlarm(this, "ForkAlarm", props.configuration, [plan, work, reconcile]);
+    for (const [id, event] of Object.entries(ALARMING_EVENTS))
+      new EventAlarm(this, `${id}Alarm`, props.configuration, event, [plan, work, reconcile]);
   }
 
   /** Redelivery and the dead-letter queue serve crashes only: what fails is recorded and acknowledged. */

@@ -26,16 +26,11 @@ export type QuarantineNote = z.output<typeof noteShape>;
 const zipVaultKey = (version: ModuleVersion): string => `quarantine/${zipKey(version)}`;
 const noteKey = (version: ModuleVersion): string => `quarantine/${zipKey(version)}.json`;
 
-/**
- * Notes what the version is now, before anything of it is taken out; a note of an earlier try, which saw it before that
- * one began, stays.
- */
+/** Notes what the version is now, before anything of it is taken out: until then its record says the same each time. */
 export async function noteBefore(
   { vault }: Pick<QuarantineParts, "vault">,
   record: VersionRecord,
 ): Promise<void> {
-  const known = await noteOf({ vault }, record);
-  if (known?.state === "kept") return;
   await writeNote(vault, record, { state: "kept", listed: record.listed, ready: record.state === "READY" });
 }
 

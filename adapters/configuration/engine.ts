@@ -62,6 +62,9 @@ export const engineFields = {
 /** Where a deployed function finds it, beside its code: an environment of 4 KB (AWS Lambda quotas) does not hold it. */
 export const ENGINE_FILE = "engine.json";
 
+/** And the certificates that its `egress.extraCa` names. */
+export const EXTRA_CA_FILE = "extra-ca.pem";
+
 const engine = z.strictObject(engineFields);
 export type EngineConfiguration = z.output<typeof engine>;
 

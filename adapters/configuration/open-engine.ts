@@ -7,6 +7,7 @@ import { trustExtraCa } from "../egress/root-certificates.ts";
 import { HttpModuleIndex } from "../upstream/module-index.ts";
 import type { SourceOptions } from "../upstream/sources.ts";
 import type { Timing } from "../upstream/timing.ts";
+import { type GateOptions, gateOf } from "../upstream/upstream-gates.ts";
 import { type TokenStores, upstreamEntries } from "../upstream/upstreams-shape.ts";
 import { type EngineConfiguration, feedName } from "./engine.ts";
 import { sumdbEntries } from "./sumdb-shape.ts";
@@ -34,16 +35,20 @@ export function engineSources(engine: EngineConfiguration, stores: TokenStores):
 export function engineFeeds(
   { subscriptions, feeds }: EngineConfiguration,
   http: Pick<EngineSources, "egress"> & { readonly timing?: Partial<Timing> },
+  gates: GateOptions,
 ): FeedSettings {
   const { poll } = feeds;
   const modulesPerTick = poll?.modulesPerTick;
   return {
     subscriptions: new Subscriptions(subscriptions),
-    indexes: feeds.indexes.map(({ name, url, from }) => ({
-      name: feedName(name),
-      index: new HttpModuleIndex(url, http),
-      ...(from === undefined ? {} : { from: indexStamp(from) }),
-    })),
+    indexes: feeds.indexes.map(({ name, url, from }) => {
+      const gate = gateOf(url, undefined, gates);
+      return {
+        name: feedName(name),
+        index: new HttpModuleIndex(url, { ...http, ...(gate && { gate }) }),
+        ...(from === undefined ? {} : { from: indexStamp(from) }),
+      };
+    }),
     ...(poll === undefined ? {} : { poll: modulesPerTick === undefined ? {} : { modulesPerTick } }),
   };
 }

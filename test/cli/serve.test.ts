@@ -50,7 +50,7 @@ describeWithGo("modferry serve", () => {
         [/\/@latest$/, "application/json", MINUTE],
         [/\/@v\/[^/]+\.info$/, "application/json", IMMUTABLE],
         [/\/@v\/[^/]+\.mod$/, "text/plain; charset=utf-8", IMMUTABLE],
-        [/\/@v\/[^/]+\.zip$/, "application/zip", IMMUTABLE],
+        [/\/@v\/[^/]+\.zip$/, "application/zip", MINUTE],
         [/^sumdb\/[^/]+\/latest$/, "text/plain; charset=utf-8", MINUTE],
         [/^sumdb\/[^/]+\/supported$/, "text/plain; charset=utf-8", IMMUTABLE],
         [/^sumdb\/[^/]+\/lookup\//, "text/plain; charset=utf-8", IMMUTABLE],

@@ -1,21 +1,24 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { App } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
 import { beforeAll, describe, expect, test } from "vitest";
 import { ENGINE_FILE, engineOf, parseEngine } from "../../adapters/configuration/engine.ts";
 import { FunctionLog } from "../../functions/function-log.ts";
 import { SPOOL_BYTES } from "../../functions/spool-budget.ts";
+import { moduleVersion } from "../../gomod/version.ts";
 import { defineMirror } from "../../infra/configuration.ts";
 import { addMirror } from "../../infra/mirror-app.ts";
 import { sha256Of } from "../../mirror/body.ts";
+import type { MirrorEvent } from "../../mirror/events.ts";
+import type { State } from "../../mirror/records.ts";
 import { PUBLIC_DATABASE_KEY } from "../../sumdb/known-databases.ts";
 
 interface Resource {
   readonly Type: string;
   readonly Properties?: Record<string, unknown>;
-  readonly Metadata?: Record<string, unknown>;
   readonly DependsOn?: readonly string[];
   readonly DeletionPolicy?: string;
   readonly UpdateReplacePolicy?: string;
@@ -152,12 +155,13 @@ describe("the stacks", () => {
       ({ Type }) => Type === "AWS::Lambda::Function",
     );
     expect(functions).toHaveLength(4);
-    for (const { Properties = {}, Metadata } of functions) {
+    for (const { Properties = {} } of functions) {
       const { Variables } = Properties.Environment as { Variables: Record<string, unknown> };
       // The two queues' URLs, of at most 100 bytes each, stand there as references.
       expect(JSON.stringify(Variables).length + 2 * 100).toBeLessThan(ENVIRONMENT);
       expect(JSON.stringify(Variables)).not.toContain("example");
-      const asset = join(app.outdir, String(Metadata?.["aws:asset:path"]));
+      const { S3Key } = Properties.Code as { S3Key: string };
+      const asset = join(app.outdir, `asset.${S3Key.replace(/\.zip$/, "")}`);
       const engine = parseEngine(await readFile(join(asset, ENGINE_FILE), "utf8"));
       expect(engine).toEqual(engineOf(widest));
     }
@@ -288,39 +292,58 @@ describe("the stacks", () => {
     }
   });
 
-  test("a fork that plan, work or reconcile reports sets off an alarm, which the topic is told of", async () => {
-    const filters = resources("pipeline", "AWS::Logs::MetricFilter").map(({ Properties = {} }) => Properties);
-    const watched = filters.map(
-      ({ LogGroupName }) => /"(Plan|Reconcile|Work)Logs/.exec(JSON.stringify(LogGroupName))?.[1],
-    );
-    expect(watched.sort()).toEqual(["Plan", "Reconcile", "Work"]);
-    const [alarm] = resources("pipeline", "AWS::CloudWatch::Alarm").filter(({ Properties }) =>
-      String(Properties?.AlarmName).includes("fork"),
-    );
-    expect(alarm?.Properties).toMatchObject({
-      AlarmName: "mirror: checksum database forked",
-      Statistic: "Sum",
-      Threshold: 1,
-      ComparisonOperator: "GreaterThanOrEqualToThreshold",
-      TreatMissingData: "notBreaching",
-      AlarmActions: [TOPIC],
-      OKActions: [TOPIC],
-    });
-    // It must not end between two ticks of plan, each of which reports a stopped database again.
-    expect(alarm?.Properties?.Period).toBeGreaterThanOrEqual(2 * 600);
-    for (const { FilterPattern, MetricTransformations } of filters) {
+  const evidence = sha256Of(Buffer.from("report"));
+  const version = moduleVersion("example.com/a", "v1.0.0");
+  const failedIn = (state: State) =>
+    ({ event: "failed", version, state, class: "mismatch", message: "told" }) as const;
+  test.each<[string, MirrorEvent, MirrorEvent]>([
+    [
+      "checksum database forked",
+      { event: "forked", database: "sum.example.org", reason: "two \n histories", evidence },
+      { event: "head", database: "forked", size: 1 },
+    ],
+    [
+      "upstream refuses us",
+      { event: "upstream-stopped", host: "goproxy.example.com", path: "", reason: "401" },
+      { event: "refused", subject: "upstream-stopped", message: "no" },
+    ],
+    ["version in conflict", failedIn("CONFLICT"), failedIn("GONE")],
+  ])(
+    "%s: what plan, work or reconcile logs of it sets off an alarm, which the topic is told of",
+    (title, event, other) => {
+      const alarm = resources("pipeline", "AWS::CloudWatch::Alarm").find(
+        ({ Properties }) => Properties?.AlarmName === `mirror: ${title}`,
+      );
+      expect(alarm?.Properties).toMatchObject({
+        Statistic: "Sum",
+        Threshold: 1,
+        ComparisonOperator: "GreaterThanOrEqualToThreshold",
+        TreatMissingData: "notBreaching",
+        AlarmActions: [TOPIC],
+        OKActions: [TOPIC],
+      });
+      // It must not end between two ticks of plan or reconcile, each of which says again what is stopped.
+      expect(alarm?.Properties?.Period).toBeGreaterThanOrEqual(2 * 600);
       const { Namespace, MetricName } = alarm?.Properties ?? {};
       const counted = { MetricNamespace: Namespace, MetricName, MetricValue: "1" };
-      expect(MetricTransformations).toEqual([counted]);
-      const forked = { event: "forked", database: "sum.example.org", reason: "two \n histories" } as const;
-      const evidence = sha256Of(Buffer.from("report"));
-      expect(matches(String(FilterPattern), lineOf({ ...forked, evidence }))).toBe(true);
-      const head = { event: "head", database: "forked", size: 1 } as const;
-      expect(matches(String(FilterPattern), lineOf(head))).toBe(false);
-      const forging = '","event":{"action":"forked"}}\n{"event":{"action":"forked"}}';
-      const refused = { event: "refused", subject: "forked", message: forging } as const;
-      expect(matches(String(FilterPattern), lineOf(refused))).toBe(false);
-    }
+      const filters = resources("pipeline", "AWS::Logs::MetricFilter")
+        .map(({ Properties = {} }) => Properties)
+        .filter(({ MetricTransformations }) => isDeepStrictEqual(MetricTransformations, [counted]));
+      const watched = filters.map(
+        ({ LogGroupName }) => /"(Plan|Reconcile|Work)Logs/.exec(JSON.stringify(LogGroupName))?.[1],
+      );
+      expect(watched.sort()).toEqual(["Plan", "Reconcile", "Work"]);
+      for (const { FilterPattern } of filters) {
+        const pattern = String(FilterPattern);
+        expect(matches(pattern, lineOf(event))).toBe(true);
+        expect(matches(pattern, lineOf(other))).toBe(false);
+        const forging = `","event":{"action":"${event.event}"}}\n{"event":{"action":"${event.event}"}}`;
+        expect(matches(pattern, lineOf({ event: "refused", subject: "x", message: forging }))).toBe(false);
+      }
+    },
+  );
+
+  test("without a topic the alarms are there, and tell nobody", () => {
     const plain = addMirror(
       new App(),
       defineMirror({ name: "mirror", upstreams: [{ name: "public", url: "https://a.example" }] }),
@@ -409,10 +432,13 @@ function lineOf(event: Parameters<FunctionLog["report"]>[0]): string {
 
 /** Whether a JSON filter pattern of one field matches a log event (Amazon CloudWatch Logs, filter pattern syntax). */
 function matches(pattern: string, line: string): boolean {
-  const [, field, value] = /^\{ \$\.([\w.]+) = "([^"\\*]*)" \}$/.exec(pattern) ?? expect.fail(pattern);
   expect(line.endsWith("\n") && !line.slice(0, -1).includes("\n")).toBe(true);
-  const found = (field ?? "")
-    .split(".")
-    .reduce<unknown>((of, name) => (of as Record<string, unknown> | undefined)?.[name], JSON.parse(line));
-  return found === value;
+  const inner = /^\{ (.*) \}$/.exec(pattern)?.[1] ?? expect.fail(pattern);
+  return inner.split(" && ").every((term) => {
+    const [, field, value] = /^\(?\$\.([\w.]+) = "([^"\\*]*)"\)?$/.exec(term) ?? expect.fail(pattern);
+    const found = (field ?? "")
+      .split(".")
+      .reduce<unknown>((of, name) => (of as Record<string, unknown> | undefined)?.[name], JSON.parse(line));
+    return found === value;
+  });
 }

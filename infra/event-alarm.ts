@@ -1,0 +1,84 @@
+import { Duration } from "aws-cdk-lib";
+import { Alarm, ComparisonOperator, Metric, TreatMissingData } from "aws-cdk-lib/aws-cloudwatch";
+import { FilterPattern, type IFilterPattern, MetricFilter } from "aws-cdk-lib/aws-logs";
+import { Construct } from "constructs";
+import type { MirrorEvent } from "../mirror/events.ts";
+import type { State } from "../mirror/records.ts";
+import { tellTopic } from "./alarm-topic.ts";
+import type { Configuration } from "./configuration.ts";
+import type { MirrorFunction } from "./mirror-function.ts";
+
+/**
+ * Each tick of reconcile says again what is stopped; an hour holds several of any sensible schedule, so that the alarm
+ * does not go off and on between them. It ends within an hour after the stop is lifted, or after a conflict was found.
+ */
+const WINDOW = Duration.hours(1);
+
+/** Something that a function has logged (mirror/event-log.ts), and that a person has to look at. */
+export interface AlarmingEvent {
+  readonly pattern: IFilterPattern;
+  readonly metricName: string;
+  /** After the mirror's name. */
+  readonly title: string;
+  /** What it means; the runbook is docs/deploy.md, Alarms, under the title. */
+  readonly meaning: string;
+}
+
+/** The line's `event.action`: a name that the engine has. */
+const actionIs = (action: MirrorEvent["event"]) => FilterPattern.stringValue("$.event.action", "=", action);
+const stateIs = (state: State) => FilterPattern.stringValue("$.labels.state", "=", state);
+
+export const ALARMING_EVENTS: Readonly<Record<"Fork" | "UpstreamStopped" | "Conflict", AlarmingEvent>> = {
+  Fork: {
+    pattern: actionIs("forked"),
+    metricName: "ChecksumDatabaseForked",
+    title: "checksum database forked",
+    meaning: "A checksum database signed two histories; nothing more of it is published.",
+  },
+  UpstreamStopped: {
+    pattern: actionIs("upstream-stopped"),
+    metricName: "UpstreamStopped",
+    title: "upstream refuses us",
+    meaning: "An upstream refuses our credentials, or everything; it is asked for nothing but a probe.",
+  },
+  Conflict: {
+    pattern: FilterPattern.all(actionIs("failed"), stateIs("CONFLICT")),
+    metricName: "VersionsInConflict",
+    title: "version in conflict",
+    meaning: "What upstream sent is not what the checksum database says; it is not served.",
+  },
+};
+
+/** Goes off when a function has logged such an event. */
+export class EventAlarm extends Construct {
+  /** @param watched the functions that may find it. */
+  constructor(
+    scope: Construct,
+    id: string,
+    { name, alarms }: Pick<Configuration, "name" | "alarms">,
+    { pattern, metricName, title, meaning }: AlarmingEvent,
+    watched: readonly MirrorFunction[],
+  ) {
+    super(scope, id);
+    const metricNamespace = `modferry/${name}`;
+    for (const { logs, node } of watched) {
+      new MetricFilter(this, node.id, {
+        metricNamespace,
+        metricName,
+        logGroup: logs,
+        filterPattern: pattern,
+        metricValue: "1",
+      });
+    }
+    const alarm = new Alarm(this, "Alarm", {
+      alarmName: `${name}: ${title}`,
+      alarmDescription: `${meaning} Runbook: docs/deploy.md, Alarms, ${title}.`,
+      metric: new Metric({ namespace: metricNamespace, metricName, statistic: "Sum", period: WINDOW }),
+      threshold: 1,
+      comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+      evaluationPeriods: 1,
+      treatMissingData: TreatMissingData.NOT_BREACHING,
+    });
+    tellTopic(alarm, alarms);
+  }
+}
