@@ -26,6 +26,7 @@ import type { Report } from "../mirror/events.ts";
 import type { MirrorParts } from "../mirror/parts.ts";
 import type { Ledger, Tree, Vault } from "../mirror/ports.ts";
 import type { FeedSettings } from "../mirror/tick.ts";
+import { MirroredVulnerabilities } from "../mirror/vulndb-reader.ts";
 import type { TileExtent } from "../sumdb/tile-extent.ts";
 import { loadConfiguration } from "./configuration.ts";
 import type { CliEnvironment } from "./environment.ts";
@@ -141,7 +142,7 @@ async function assemble(
       databasesFor,
       now: Date.now,
       report,
-      ...(policy && { policy }),
+      ...(policy && { policy, vulnerabilities: new MirroredVulnerabilities(tree, Date.now) }),
     };
     const http = { egress: chosen.egress, timing: { whole: LONGEST_REPLY } };
     const feeds = engine && engineFeeds(engine, http, { ledger, now: Date.now, report, probe: "at once" });

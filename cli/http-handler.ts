@@ -1,10 +1,11 @@
 import { AsyncResource } from "node:async_hooks";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
+import type { Answer } from "../mirror/answer.ts";
 import { asMirrorError } from "../mirror/errors.ts";
 import type { LogEntry } from "../mirror/log-line.ts";
 import { boundedBody, REQUESTS_PATH, type RequestDesk } from "../mirror/request-desk.ts";
-import { type Answer, answer, type ServeParts } from "../mirror/serve.ts";
+import { answer, type ServeParts } from "../mirror/serve.ts";
 import { newTraceId, traceOfRequest, withTrace } from "../mirror/trace.ts";
 import { parseTreeKey } from "../mirror/tree-keys.ts";
 import { byteRange } from "./byte-range.ts";

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { createServer } from "node:http";
+import type { Answer } from "../mirror/answer.ts";
 import { misuse } from "../mirror/errors.ts";
-import type { Answer } from "../mirror/serve.ts";
 import { respond } from "./http-handler.ts";
 
 /** A GOPROXY on this machine for the commands of one run. */

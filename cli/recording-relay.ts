@@ -2,12 +2,12 @@ import type { OpenedUpstream } from "../adapters/upstream/open-upstream.ts";
 import { parseInfo } from "../gomod/info.ts";
 import type { ModulePath } from "../gomod/module-path.ts";
 import { moduleVersion } from "../gomod/version.ts";
+import type { Answer } from "../mirror/answer.ts";
 import { type Body, isSpool, sha256Of } from "../mirror/body.ts";
 import { asMirrorError } from "../mirror/errors.ts";
 import type { StoredObject } from "../mirror/ports.ts";
 import { isRecorded } from "../mirror/recording.ts";
 import { MOST_RECORDED } from "../mirror/requests.ts";
-import type { Answer } from "../mirror/serve.ts";
 import { cacheControlOf, contentTypeOf } from "../mirror/served-headers.ts";
 import {
   infoKey,

@@ -1,8 +1,9 @@
 import { join } from "node:path";
 import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
 import { heldDatabases } from "../adapters/local/held-databases.ts";
+import { needsPerson } from "../mirror/figures.ts";
 import { FEEDS } from "../mirror/orders.ts";
-import { NAMED_STATES, needsPerson, readStatus, type StatusParts, VERSIONS_NAMED } from "../mirror/status.ts";
+import { NAMED_STATES, readStatus, type StatusParts, VERSIONS_NAMED } from "../mirror/status.ts";
 import { printStatus } from "../mirror/status-json.ts";
 import type { CliEnvironment } from "./environment.ts";
 import type { Options } from "./options.ts";

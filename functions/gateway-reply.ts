@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import type { APIGatewayProxyEvent, APIGatewayProxyResult } from "aws-lambda";
-import type { Answer } from "../mirror/serve.ts";
+import type { Answer } from "../mirror/answer.ts";
 import type { FunctionLog } from "./function-log.ts";
 
 /**

@@ -18,6 +18,7 @@ import { SpoolFolder } from "../adapters/local/spool-folder.ts";
 import { zipChecker } from "../adapters/local/zip-checker.ts";
 import { openSources } from "../adapters/upstream/sources.ts";
 import { openTileSources } from "../adapters/upstream/tile-sources.ts";
+import { HttpVulndb } from "../adapters/upstream/vulndb.ts";
 import type { ChecksumDatabase } from "../mirror/checksum-database.ts";
 import { misuse } from "../mirror/errors.ts";
 import type { Report } from "../mirror/events.ts";
@@ -26,6 +27,8 @@ import type { Deadline, MirrorParts } from "../mirror/parts.ts";
 import type { ServeParts } from "../mirror/serve.ts";
 import type { FeedSettings } from "../mirror/tick.ts";
 import { tracedQueue } from "../mirror/traced-queue.ts";
+import type { VulndbSource } from "../mirror/vulndb.ts";
+import { MirroredVulnerabilities } from "../mirror/vulndb-reader.ts";
 import type { FunctionEnvironment } from "./environment.ts";
 import { SpoolBudget, sweepSpools } from "./spool-budget.ts";
 
@@ -70,6 +73,8 @@ export function serveParts(environment: FunctionEnvironment): ServeParts {
 export interface FunctionParts extends MirrorParts {
   readonly databases: readonly ChecksumDatabase[];
   readonly feeds: FeedSettings;
+  /** The vulnerability database that is mirrored; absent: none. */
+  readonly vulndb?: VulndbSource;
 }
 
 /** Everything that plan, accept-request, work and reconcile need. */
@@ -99,6 +104,8 @@ export function mirrorParts(environment: FunctionEnvironment, report: Report): F
     owner,
   });
   const policy = enginePolicy(engine);
+  const { vulndb } = engine;
+  const http = { egress: engineParts.egress, timing: { whole: WHOLE_EXCHANGE } };
   return {
     tree,
     vault,
@@ -109,13 +116,10 @@ export function mirrorParts(environment: FunctionEnvironment, report: Report): F
     databasesFor,
     now: Date.now,
     report,
-    ...(policy && { policy }),
+    ...(policy && { policy, vulnerabilities: new MirroredVulnerabilities(tree, Date.now) }),
     databases,
-    feeds: engineFeeds(
-      engine,
-      { egress: engineParts.egress, timing: { whole: WHOLE_EXCHANGE } },
-      { ledger, now: Date.now, report },
-    ),
+    feeds: engineFeeds(engine, http, { ledger, now: Date.now, report }),
+    ...(vulndb && { vulndb: new HttpVulndb(vulndb.url, http) }),
   };
 }
 

@@ -6,6 +6,7 @@ import { liftStop } from "../mirror/fork-stop.ts";
 import { type Ticked, tick } from "../mirror/tick.ts";
 import { noteTick } from "../mirror/ticks.ts";
 import { resumeUpstream } from "../mirror/upstream-stop.ts";
+import { mirrorVulndb } from "../mirror/vulndb.ts";
 import { readFunctionEnvironment } from "./environment.ts";
 import { FunctionLog } from "./function-log.ts";
 import { deadlineOf, mirrorParts, owner } from "./parts.ts";
@@ -40,6 +41,7 @@ export const handler = (event: unknown, context: Context): Promise<void> =>
     }
     for (const { database, error } of await advanceHeads(parts, parts.databases))
       log.failure("head-not-advanced", "checksum database has no newer head for us", error, { database });
+    await bringVulndb();
     const deadline = deadlineOf(context);
     const ticked = await noteTick(
       parts,
@@ -60,6 +62,23 @@ export const handler = (event: unknown, context: Context): Promise<void> =>
       else log.failure("tiles-not-complete", message, error, { database });
     }
   });
+
+/** What goes wrong with it holds up nothing else: a policy goes by what is mirrored. */
+async function bringVulndb(): Promise<void> {
+  if (parts.vulndb === undefined) return;
+  try {
+    const synced = await mirrorVulndb(parts.tree, parts.vulndb);
+    if (synced === undefined) return;
+    log.write({
+      level: "info",
+      action: "vulndb",
+      message: "vulnerability database is newer",
+      labels: { ...synced },
+    });
+  } catch (thrown) {
+    log.failure("vulndb-not-read", "vulnerability database could not be brought up", thrown);
+  }
+}
 
 /** A line for each feed, and its figures. */
 function noteFeeds({ indexes, poll }: Extract<Ticked, { outcome: "ticked" }>): void {

@@ -4,6 +4,7 @@ import { noteTick } from "../mirror/ticks.ts";
 import { reportUpstreamStops } from "../mirror/upstream-stop.ts";
 import { readFunctionEnvironment } from "./environment.ts";
 import { FunctionLog } from "./function-log.ts";
+import { obey } from "./operator-order.ts";
 import { mirrorParts, owner } from "./parts.ts";
 
 const environment = readFunctionEnvironment(process.env);
@@ -11,8 +12,10 @@ const log = new FunctionLog(environment);
 const parts = mirrorParts(environment, log.report);
 
 /** Sends again what is due or was lost; and says again what is stopped, for the alarm (infra/event-alarm.ts). */
-export const handler = (): Promise<void> =>
+export const handler = (event?: unknown): Promise<void> =>
   log.call(async () => {
+    // What it makes due is ordered by this very tick.
+    await obey(parts, log, event);
     await reportStops(parts, parts.databases);
     await reportUpstreamStops(parts);
     const { orders, failed, skipped } = await noteTick(

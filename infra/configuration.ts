@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { engineFields } from "../adapters/configuration/engine.ts";
+import { checkEngine, engineFields } from "../adapters/configuration/engine.ts";
 import { misuse } from "../mirror/errors.ts";
 
 /** EventBridge Scheduler's rates, singular for 1 and never 0, and cron lines of six fields (User Guide, Schedule types). */
@@ -14,7 +14,8 @@ const endpointIds = z
   .array(z.string().regex(/^vpce-[0-9a-f]+$/, "such as vpce-0123456789abcdef0"))
   .default([]);
 
-const shape = z.strictObject({
+/** All fields; docs/configuration.md says what each means. */
+export const configurationShape = z.strictObject({
   /** Part of the names of all that is deployed; several mirrors in one account have different ones. */
   name: z.string().regex(/^[a-z][a-z0-9-]{1,19}$/, "2 to 20 lower-case letters, digits and hyphens"),
   ...engineFields,
@@ -79,12 +80,12 @@ const shape = z.strictObject({
     .default({ logRetentionDays: 90, tags: {} }),
 });
 
-export type Configuration = z.output<typeof shape>;
-export type ConfigurationInput = z.input<typeof shape>;
+export type Configuration = z.output<typeof configurationShape>;
+export type ConfigurationInput = z.input<typeof configurationShape>;
 
 /** Checks a configuration. @throws MirrorError misuse naming the field and what would be right, one line. */
 export function defineMirror(input: ConfigurationInput): Configuration {
-  const parsed = shape.safeParse(input);
+  const parsed = configurationShape.superRefine(checkEngine).safeParse(input);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const unknown = issue?.code === "unrecognized_keys" ? issue.keys[0] : undefined;

@@ -5,9 +5,11 @@ import type { MirrorFunction } from "./mirror-function.ts";
 export interface BucketGrant {
   readonly read: readonly string[];
   readonly write?: readonly string[];
+  /** What a block takes out; nothing else is ever deleted. */
+  readonly remove?: readonly string[];
 }
 
-/** Adds to the tree, or reads it; nothing deletes from it. */
+/** Adds to the tree, reads it, or takes out of it. */
 export function grantTree(to: MirrorFunction, keys: BucketGrant): void {
   grantBucket(to, to.names.bucketArn(to.names.treeBucket), keys);
 }
@@ -18,13 +20,18 @@ export function grantVault(to: MirrorFunction, keys: BucketGrant): void {
 }
 
 /** ListBucket makes a missing key a 404 instead of a 403. */
-function grantBucket(to: MirrorFunction, bucket: string, { read, write = [] }: BucketGrant): void {
+function grantBucket(
+  to: MirrorFunction,
+  bucket: string,
+  { read, write = [], remove = [] }: BucketGrant,
+): void {
   const below = (keys: readonly string[]) => keys.map((key) => `${bucket}/${key}`);
   if (read.length > 0) {
     to.grant(["s3:GetObject"], below(read));
     to.grant(["s3:ListBucket"], [bucket]);
   }
   if (write.length > 0) to.grant(["s3:PutObject"], below(write));
+  if (remove.length > 0) to.grant(["s3:DeleteObject"], below(remove));
 }
 
 /** What a function does with the table; a transaction needs what it consists of: PutItem, and UpdateItem for counters. */
@@ -32,6 +39,7 @@ export type LedgerAction =
   | "GetItem"
   | "BatchGetItem"
   | "Query"
+  | "Scan"
   | "PutItem"
   | "UpdateItem"
   | "DeleteItem"

@@ -7,7 +7,7 @@ import type { Construct } from "constructs";
 import type { Configuration } from "./configuration.ts";
 import { DeadLetterAlarm } from "./dead-letter-alarm.ts";
 import { ALARMING_EVENTS, EventAlarm } from "./event-alarm.ts";
-import { grantDueIndex, grantLedger, grantTree, grantVault } from "./grants.ts";
+import { grantDueIndex, grantLedger, grantStateIndex, grantTree, grantVault } from "./grants.ts";
 import { MirrorFunction, type MirrorFunctionProps } from "./mirror-function.ts";
 import { Names } from "./names.ts";
 
@@ -23,6 +23,9 @@ const REQUESTS_PER_CALL = 1;
 const ONE_CORE_MIB = 1769;
 /** Room for the spooled zips of 500 MB that functions/spool-budget.ts lets in at once. */
 const SPOOL_MIB = 2048;
+
+/** What a block takes out of the tree. */
+const TAKEN_OUT = ["*/@v/*.zip", "*/@latest"];
 
 /** What finds, proves and publishes: queues, functions, schedules. Can be deleted and deployed again at any time. */
 export class PipelineStack extends Stack {
@@ -85,12 +88,24 @@ export class PipelineStack extends Stack {
       timeout: WORK_TIMEOUT,
       memoryMiB: 512,
     });
-    grantTree(plan, { read: ["sumdb/*"], write: ["sumdb/*"] });
+    const vulndb = this.#configuration.vulndb === undefined ? [] : ["-/vulndb/*"];
+    grantTree(plan, { read: ["sumdb/*", ...vulndb], write: ["sumdb/*", ...vulndb] });
+    // When each polled module was last asked; and which modules a pattern names, among all records, once a day.
+    const polls = this.#configuration.feeds.poll !== undefined;
+    const schedule = polls ? ["feeds/*"] : [];
     grantVault(plan, {
-      read: ["inbox/requests/*"],
-      write: ["inbox/requests/*", "evidence/fork/*", "decisions/clear-fork/*"],
+      read: ["inbox/requests/*", ...schedule],
+      write: ["inbox/requests/*", "evidence/fork/*", "decisions/clear-fork/*", ...schedule],
     });
-    grantLedger(plan, ["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem"]);
+    grantLedger(plan, [
+      "GetItem",
+      "BatchGetItem",
+      "Query",
+      ...(polls ? (["Scan"] as const) : []),
+      "PutItem",
+      "UpdateItem",
+      "DeleteItem",
+    ]);
     this.#schedule(plan, this.#configuration.schedule.plan);
     return plan;
   }
@@ -116,8 +131,11 @@ export class PipelineStack extends Stack {
       temporaryMiB: SPOOL_MIB,
       feedsItself: true,
     });
-    grantTree(work, { read: ["*"], write: ["*"] });
-    grantVault(work, { read: ["inbox/requests/*", "requests/*"], write: ["requests/*", "evidence/*"] });
+    grantTree(work, { read: ["*"], write: ["*"], remove: TAKEN_OUT });
+    grantVault(work, {
+      read: ["inbox/requests/*", "requests/*"],
+      write: ["requests/*", "evidence/*", "quarantine/*"],
+    });
     grantLedger(work, [
       "GetItem",
       "BatchGetItem",
@@ -137,24 +155,36 @@ export class PipelineStack extends Stack {
     const reconcile = this.#function("Reconcile", {
       function: "reconcile",
       timeout: WORK_TIMEOUT,
-      memoryMiB: 512,
+      // A zip goes into quarantine as a whole.
+      memoryMiB: ONE_CORE_MIB,
     });
+    // A policy that goes by known vulnerabilities is gone by anew when these are others.
+    const goesByVulnerabilities =
+      this.#configuration.policy.vulnerabilities === undefined ? [] : ["-/vulndb/*"];
     // It settles requests whose last order was lost, and so publishes lists.
     grantTree(reconcile, {
-      read: ["*/@v/*", "*/@latest", "sumdb/*/lookup/*"],
-      write: ["*/@v/list", "*/@latest"],
+      read: ["*/@v/*", "*/@latest", "sumdb/*/lookup/*", ...goesByVulnerabilities],
+      // An operator's unblock brings zips back.
+      write: ["*/@v/list", "*/@latest", "*/@v/*.zip"],
+      remove: TAKEN_OUT,
     });
-    grantVault(reconcile, { read: ["inbox/requests/*", "requests/*"] });
+    grantVault(reconcile, {
+      read: ["inbox/requests/*", "requests/*", "quarantine/*"],
+      write: ["quarantine/*", "decisions/block/*"],
+    });
     grantLedger(reconcile, [
       "GetItem",
       "BatchGetItem",
       "Query",
+      // A pattern that is blocked names any of all records.
+      "Scan",
       "PutItem",
       "UpdateItem",
       "DeleteItem",
       "BatchWriteItem",
     ]);
     grantDueIndex(reconcile);
+    grantStateIndex(reconcile);
     this.#grantSend(reconcile);
     this.#schedule(reconcile, this.#configuration.schedule.reconcile);
     return reconcile;

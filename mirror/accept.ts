@@ -1,8 +1,10 @@
 import { asMirrorError, type MirrorError } from "./errors.ts";
+import { ERROR_BYTES } from "./failed-record.ts";
+import { firstBytes } from "./first-bytes.ts";
 import { readRequestBody } from "./inbox.ts";
 import { queueOf, type RequestKey } from "./orders.ts";
 import type { MirrorParts } from "./parts.ts";
-import { ERROR_BYTES, firstBytes, ORDER_LOST_AFTER } from "./records.ts";
+import { ORDER_LOST_AFTER } from "./records.ts";
 import type { RequestBody, RequestRecord, Tier } from "./requests.ts";
 import { updateRequest } from "./update.ts";
 import { parseWishes } from "./wishes.ts";

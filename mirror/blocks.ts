@@ -4,8 +4,9 @@ import { arePathPatterns, matchPrefixPatterns } from "../gomod/path-pattern.ts";
 import { formatModuleVersion, type ModuleVersion, parseModuleVersion } from "../gomod/version.ts";
 import { sha256Of } from "./body.ts";
 import { misuse } from "./errors.ts";
+import type { LedgerItem } from "./ledger-entries.ts";
 import { reasonText } from "./policy-settings.ts";
-import type { Clock, Ledger, LedgerItem } from "./ports.ts";
+import type { Clock, Ledger } from "./ports.ts";
 import { RULE_BYTES } from "./records.ts";
 import type { Refusal } from "./refusal.ts";
 

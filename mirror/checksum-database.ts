@@ -50,6 +50,8 @@ export class ChecksumDatabase {
   /** By `module@version`, while it is under way. */
   readonly #proving = new Map<string, Promise<ProvenRecord>>();
   #beginFailed = false;
+  /** Of the head up to which `complete` last found all tiles held. */
+  #completeTo: number | undefined;
   /** The end of what was begun last of all that needs the heads' lease. */
   #lastTurn: Promise<unknown> = Promise.resolve();
 
@@ -108,11 +110,21 @@ export class ChecksumDatabase {
         await this.#publishProven(present, fill);
         const newest = await this.#parts.ledger.readHead(this.name);
         if (newest === undefined || !(await fill(newest))) return false;
-        return await this.#inTurn(() => this.#series.support());
+        const supported = await this.#inTurn(() => this.#series.support());
+        if (supported) this.#completeTo = newest.size;
+        return supported;
       });
     } catch (thrown) {
       throw asMirrorError(thrown, this.name);
     }
+  }
+
+  /**
+   * Whether `complete` has nothing to do, as far as this process knows: it came to its end before, and our head is the same
+   * still. A newer one that another worker has published since is filled already, for each is before it is published.
+   */
+  async isComplete(): Promise<boolean> {
+    return this.#completeTo !== undefined && (await this.#open()).head?.size === this.#completeTo;
   }
 
   /** Gets again what is missing of the tiles that are said to be held. @throws MirrorError as `complete`. */

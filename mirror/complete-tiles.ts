@@ -32,13 +32,18 @@ export async function completeTiles(
   return results.filter((result) => result !== undefined);
 }
 
-/** As completeTiles, where ticks may overlap: one of them fills, so that the source is not asked for all twice. */
+/**
+ * As completeTiles, where ticks may overlap: one of them fills, so that the source is not asked for all twice. Where this
+ * process has seen them all held and no head is new since, the ledger is not asked at all.
+ */
 export async function completeTilesTick(
   { ledger, now }: Pick<MirrorParts, "ledger" | "now">,
-  databases: readonly Completing[],
+  databases: readonly (Completing & Pick<ChecksumDatabase, "isComplete">)[],
   owner: string,
   deadline: Deadline,
 ): Promise<readonly Incomplete[]> {
+  const complete = await Promise.all(databases.map((database) => database.isComplete()));
+  if (complete.every((is) => is)) return [];
   const at = now();
   if (!(await ledger.takeLease("tiles", owner, at, at + TICK_LEASE))) return [];
   try {

@@ -14,8 +14,8 @@ import type { FeedTick, IndexFeed, IndexRead } from "./feed.ts";
 import { type IndexCursor, OVERLAP, parseCursor, printCursor, SeenEntries, windowOf } from "./feed-cursor.ts";
 import { handInRoots, newRoots } from "./feed-roots.ts";
 import { selectRoots } from "./feed-selection.ts";
+import type { Watermark } from "./ledger-entries.ts";
 import { backfillOf } from "./orders.ts";
-import type { Watermark } from "./ports.ts";
 import { withinTime } from "./within-time.ts";
 
 /** A stamp later than this beyond our own clock is a lie or a broken clock: no watermark moves there, in ms. */

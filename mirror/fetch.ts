@@ -4,10 +4,11 @@ import { TOOLCHAIN_MODULE } from "../gomod/toolchain-version.ts";
 import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
 import { type Body, isSpool, type Sha256, sha256Of, sha256Stream, sizeOf } from "./body.ts";
 import { asMirrorError, EVIDENCE_LIMIT, MirrorError } from "./errors.ts";
+import type { Fetched } from "./fetched-record.ts";
 import type { MirrorParts } from "./parts.ts";
 import type { StoredObject } from "./ports.ts";
 import { claimsOf, type Proof, proveVersion, requireAgreement, unprovenBy } from "./prove-version.ts";
-import type { Extent, Fetched, VersionRecord } from "./records.ts";
+import type { Extent, VersionRecord } from "./records.ts";
 import { infoKey, modKey, type TreeKey, zipKey } from "./tree-keys.ts";
 
 /** cmd/go's limit of a go.mod file (cmd/go/internal/modfetch/codehost, MaxGoMod). */

@@ -1,5 +1,5 @@
 import { misuse } from "./errors.ts";
-import { LARGEST_ITEM, type LedgerItem } from "./ports.ts";
+import { LARGEST_ITEM, type LedgerItem } from "./ledger-entries.ts";
 
 /** A ledger item's value as JSON. @throws MirrorError misuse above LARGEST_ITEM bytes, for every ledger alike. */
 export function printItemValue({ kind, name, value }: LedgerItem): string {

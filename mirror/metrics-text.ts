@@ -1,4 +1,4 @@
-import type { Figures } from "./status.ts";
+import type { Figures } from "./figures.ts";
 
 /** A metric's labels are closed words, or names of the configuration: never a module path or a client's text. */
 type Labels = Readonly<Record<string, string>>;

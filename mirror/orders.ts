@@ -56,9 +56,14 @@ export function backfillOf(feed: string): string {
   return `${feed}${BACKFILL}`;
 }
 
+/** Whether a feed's name is that of another one's requests for old versions. */
+export function isBackfill(name: string): boolean {
+  return isFeedName(name) && name.endsWith(BACKFILL);
+}
+
 /** A feed's bulk work goes behind people's requests; what an index has just seen does not. */
 export function queueOf({ name }: RequestKey): QueueName {
-  const isBulk = isFeedName(name) && (name.startsWith(POLL_FEED) || name.endsWith(BACKFILL));
+  const isBulk = isBackfill(name) || (isFeedName(name) && name.startsWith(POLL_FEED));
   return isBulk ? "backfill" : "fresh";
 }
 

@@ -1,8 +1,10 @@
 import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
 import { asMirrorError, type MirrorError } from "./errors.ts";
 import { keepEvidence } from "./evidence.ts";
+import { failed } from "./failed-record.ts";
+import { type Fetched, fetched } from "./fetched-record.ts";
 import type { MirrorParts } from "./parts.ts";
-import { covers, type Extent, type Fetched, failed, fetched, type VersionRecord } from "./records.ts";
+import { covers, type Extent, type VersionRecord } from "./records.ts";
 import { type Refusal, refused } from "./refusal.ts";
 import { updateRecords } from "./update.ts";
 

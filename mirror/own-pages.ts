@@ -1,6 +1,7 @@
+import { readFigures } from "./figures.ts";
 import { METRICS_TYPE, printMetrics } from "./metrics-text.ts";
 import type { Clock } from "./ports.ts";
-import { NAMED_STATES, readFigures, readStatus, type StatusParts, VERSIONS_NAMED } from "./status.ts";
+import { NAMED_STATES, readStatus, type StatusParts, VERSIONS_NAMED } from "./status.ts";
 import { printStatus } from "./status-json.ts";
 
 /** What is told of the mirror itself, below `/-/`: no module path begins with a hyphen. */

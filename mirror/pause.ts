@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { MirrorError } from "./errors.ts";
-import type { Ledger, LedgerItem } from "./ports.ts";
+import type { LedgerItem } from "./ledger-entries.ts";
+import type { Ledger } from "./ports.ts";
 import { contended, MOST_RACES } from "./update.ts";
 
 type PauseLedger = Pick<Ledger, "readItem" | "writeItem" | "deleteItem">;
@@ -20,7 +21,7 @@ const words = z
 const clockTime = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, "give a time of day in UTC, such as 22:30");
 
 /** A time of the week in which no tick works: from `from` on the named days for as long as until the next `to`, UTC. */
-export const maintenanceWindow = z.strictObject({
+const maintenanceWindow = z.strictObject({
   /** Left out: every day. */
   days: z.array(z.enum(DAYS)).min(1).max(7).optional(),
   from: clockTime,
@@ -28,6 +29,18 @@ export const maintenanceWindow = z.strictObject({
   reason: words.default("maintenance"),
 });
 export type MaintenanceWindow = z.output<typeof maintenanceWindow>;
+
+/** As the ledger's item has room for them, beside a pause (LARGEST_ITEM). */
+const LONGEST_WINDOWS = 1_000;
+
+/** `maintenance` of the configuration. */
+export const maintenanceWindows = z
+  .array(maintenanceWindow)
+  .max(MOST_WINDOWS)
+  .refine(
+    (windows) => Buffer.byteLength(JSON.stringify(windows)) <= LONGEST_WINDOWS,
+    `more than ${LONGEST_WINDOWS} bytes in all; give shorter reasons`,
+  );
 
 const shape = z.strictObject({
   /** When it ends by itself, RFC 3339; left out: when somebody lifts it. */
@@ -59,6 +72,23 @@ export async function readPause(
 ): Promise<Pause | undefined> {
   const item = await ledger.readItem(KIND, NAME);
   return item === undefined ? undefined : pauseIn(parse(item), now);
+}
+
+/**
+ * As readPause, once the ledger has the windows of the configuration, so that status and metrics show what ticks obey: a
+ * write only where they have changed since.
+ * @throws MirrorError also as Ledger.writeItem.
+ */
+export async function readPauseUnder(
+  ledger: PauseLedger,
+  windows: readonly MaintenanceWindow[],
+  now: number,
+): Promise<Pause | undefined> {
+  const item = await ledger.readItem(KIND, NAME);
+  const value = item === undefined ? {} : parse(item);
+  if (JSON.stringify(value.windows ?? []) === JSON.stringify(windows)) return pauseIn(value, now);
+  await setMaintenance(ledger, windows);
+  return await readPause(ledger, now);
 }
 
 /** Pauses all ticks; another pause is replaced, maintenance windows stay. */

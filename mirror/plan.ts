@@ -1,9 +1,9 @@
 import type { ModulePath } from "../gomod/module-path.ts";
 import { acceptRequest } from "./accept.ts";
 import { pollModules } from "./feed-poll.ts";
+import type { Watermark } from "./ledger-entries.ts";
 import { POLL_FEED, type RequestKey } from "./orders.ts";
 import { type Deadline, type MirrorParts, noDeadline } from "./parts.ts";
-import type { Watermark } from "./ports.ts";
 import { Subscriptions } from "./subscription.ts";
 import { underLease } from "./tick-lease.ts";
 

@@ -1,8 +1,9 @@
 import { z } from "zod";
+import { LONGEST_WAIT } from "./failed-record.ts";
+import type { LedgerItem } from "./ledger-entries.ts";
 import type { MirrorParts } from "./parts.ts";
 import { VULNERABILITIES } from "./policy-settings.ts";
-import type { LedgerItem } from "./ports.ts";
-import { LONGEST_WAIT, ORDER_LOST_AFTER, type VersionRecord } from "./records.ts";
+import { ORDER_LOST_AFTER, type VersionRecord } from "./records.ts";
 import { updateRecords, updateRequest } from "./update.ts";
 
 type SweepParts = Pick<MirrorParts, "ledger" | "now" | "policy" | "vulnerabilities">;

@@ -7,8 +7,8 @@ import { formatModuleVersion, type ModuleVersion, type Version } from "../gomod/
 import { latestOf } from "../gomod/version-query.ts";
 import { MirrorError } from "./errors.ts";
 import { LARGEST_GO_MOD, LARGEST_INFO } from "./fetch.ts";
+import type { JournalEntry } from "./ledger-entries.ts";
 import type { MirrorParts } from "./parts.ts";
-import type { JournalEntry } from "./ports.ts";
 import { infoKey, latestKey, listKey, modKey } from "./tree-keys.ts";
 
 /** A module has some thousands of versions at most; a list of ours is refused above this. */

@@ -1,6 +1,6 @@
-import pLimit from "p-limit";
 import { type Body, isSpool, type Sha256, SPOOL_LIMIT, sha256Of, sha256Stream, sizeOf } from "./body.ts";
 import { MirrorError, misuse } from "./errors.ts";
+import { inParallel } from "./in-parallel.ts";
 import type { StoredObject, Tree } from "./ports.ts";
 import { LARGEST_LIST } from "./publish.ts";
 import { parseTreeKey, type TreeEntry, type TreeKey } from "./tree-keys.ts";
@@ -53,6 +53,7 @@ export async function pullTree(source: Tree, target: Tree, options: PullOptions)
   for (const kind of ["treeHead", "list", "latest"] as const)
     await inParallel(
       mutable.filter(({ entry }) => entry.kind === kind),
+      FILES_AT_ONCE,
       ({ entry, bytes }) => copy.settle(entry.key, bytes),
     );
   await copy.all(supported);
@@ -108,7 +109,7 @@ async function removeSurplus(source: Tree, target: Tree, copy: Copy): Promise<vo
     if (entry.kind === "supported" || isMutable(entry)) named.push(entry.key);
     else (entry.kind === "tile" ? tiles : files).push(entry.key);
   }
-  for (const keys of [named, files, tiles]) await inParallel(keys, (key) => copy.remove(key));
+  for (const keys of [named, files, tiles]) await inParallel(keys, FILES_AT_ONCE, (key) => copy.remove(key));
 }
 
 async function isThere(tree: Tree, key: TreeKey): Promise<boolean> {
@@ -134,7 +135,7 @@ class Copy {
   }
 
   all(keys: Iterable<TreeKey> | AsyncIterable<TreeKey>): Promise<void> {
-    return inParallel(keys, (key) => this.#one(key));
+    return inParallel(keys, FILES_AT_ONCE, (key) => this.#one(key));
   }
 
   /** Has a small object hold these bytes. */
@@ -199,30 +200,6 @@ async function sha256OfObject(stored: StoredObject): Promise<Sha256> {
   const running = sha256Stream();
   for await (const chunk of stored.stream()) running.update(chunk);
   return running.digest();
-}
-
-/** A few at a time, in their order as far as they begin. @throws the first failure, once none is under way any more. */
-async function inParallel<T>(
-  items: Iterable<T> | AsyncIterable<T>,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  const limit = pLimit(FILES_AT_ONCE);
-  const failures: unknown[] = [];
-  const running = new Set<Promise<void>>();
-  for await (const item of items) {
-    if (failures.length > 0) break;
-    const one = limit(() => work(item)).then(
-      () => void running.delete(one),
-      (error: unknown) => {
-        running.delete(one);
-        failures.push(error);
-      },
-    );
-    running.add(one);
-    if (running.size >= FILES_AT_ONCE) await Promise.race(running);
-  }
-  await Promise.all(running);
-  if (failures.length > 0) throw failures[0];
 }
 
 function changed(key: TreeKey): MirrorError {

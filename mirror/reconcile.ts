@@ -3,10 +3,11 @@ import { finishBlocks } from "./block.ts";
 import { type ClosureFile, readClosure } from "./closure-file.ts";
 import { dispatch, groupOrders } from "./dispatch.ts";
 import { asMirrorError, MirrorError } from "./errors.ts";
+import { revived } from "./failed-record.ts";
 import { queueOf, type RequestKey } from "./orders.ts";
 import type { MirrorParts } from "./parts.ts";
 import { sweepPolicy } from "./policy-sweep.ts";
-import { ORDER_LOST_AFTER, revived, type VersionRecord } from "./records.ts";
+import { ORDER_LOST_AFTER, type VersionRecord } from "./records.ts";
 import type { RequestRecord } from "./requests.ts";
 import { updateRecords, updateRequest } from "./update.ts";
 

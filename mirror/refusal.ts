@@ -1,13 +1,8 @@
+import { ERROR_BYTES } from "./failed-record.ts";
+import { type Fetched, fetched } from "./fetched-record.ts";
+import { firstBytes } from "./first-bytes.ts";
 import type { Decision } from "./policy.ts";
-import {
-  ERROR_BYTES,
-  type Fetched,
-  fetched,
-  firstBytes,
-  PINNED,
-  RULE_BYTES,
-  type VersionRecord,
-} from "./records.ts";
+import { PINNED, RULE_BYTES, type VersionRecord } from "./records.ts";
 
 /** Why a version's zip stays out: its age (until when), the policy, or a block. */
 export interface Refusal {

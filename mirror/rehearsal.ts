@@ -1,12 +1,13 @@
 import type { ModulePath } from "../gomod/module-path.ts";
 import { formatModuleVersion } from "../gomod/version.ts";
 import { FULL_WIDTH } from "../sumdb/tile.ts";
+import type { Answer } from "./answer.ts";
 import type { ClosureFile } from "./closure-file.ts";
 import { asMirrorError } from "./errors.ts";
 import type { Missing } from "./missing.ts";
 import { covers, type Extent } from "./records.ts";
 import { MOST_RECORDED } from "./requests.ts";
-import { type Answer, answer, type ServeParts } from "./serve.ts";
+import { answer, type ServeParts } from "./serve.ts";
 import { parseRevisionQuery, parseTreeKey, type TreeEntry, tileKey } from "./tree-keys.ts";
 
 /** What a command asked of the mirror, as a table each; `state` is the reply's status. */

@@ -1,11 +1,12 @@
 import type { ModulePath } from "../gomod/module-path.ts";
 import { formatModuleVersion, type Version } from "../gomod/version.ts";
 import { type ClosureFile, readClosure } from "./closure-file.ts";
+import { FIRST_WAIT, LONGEST_WAIT } from "./failed-record.ts";
 import { isHeld, lateGoMods, type Missing, missingIn, type Records, recordsOf } from "./missing.ts";
 import { queueOf, type RequestKey } from "./orders.ts";
 import type { MirrorParts } from "./parts.ts";
 import { publish } from "./publish.ts";
-import { FIRST_WAIT, LONGEST_WAIT, ORDER_LOST_AFTER } from "./records.ts";
+import { ORDER_LOST_AFTER } from "./records.ts";
 import { handedInAt, type RequestRecord } from "./requests.ts";
 import { contended, MOST_RACES } from "./update.ts";
 

@@ -1,8 +1,10 @@
 import { type Block, ruleOfBlock } from "./blocks.ts";
+import { ERROR_BYTES } from "./failed-record.ts";
+import { firstBytes } from "./first-bytes.ts";
 import type { MirrorParts } from "./parts.ts";
 import { unpublish } from "./publish.ts";
 import { noteBefore, quarantine } from "./quarantine.ts";
-import { covers, ERROR_BYTES, firstBytes, type VersionRecord } from "./records.ts";
+import { covers, type VersionRecord } from "./records.ts";
 import { updateRecords } from "./update.ts";
 
 export type TakeOutParts = Pick<MirrorParts, "tree" | "vault" | "ledger" | "zips" | "now" | "report">;

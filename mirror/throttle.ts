@@ -1,5 +1,5 @@
 import { sha256Of } from "./body.ts";
-import { firstBytes } from "./records.ts";
+import { firstBytes } from "./first-bytes.ts";
 
 /** What all workers know of one host that we fetch from; times in ms since the epoch. */
 export interface HostState {

@@ -4,7 +4,7 @@ import { readIndexFeed } from "./feed-index.ts";
 import { type PollRead, readPollFeed } from "./feed-poll.ts";
 import type { RequestKey } from "./orders.ts";
 import { type Deadline, type MirrorParts, noDeadline } from "./parts.ts";
-import { type Pause, readPause } from "./pause.ts";
+import { type MaintenanceWindow, type Pause, readPause, readPauseUnder } from "./pause.ts";
 import type { Subscriptions } from "./subscription.ts";
 import { underLease } from "./tick-lease.ts";
 
@@ -14,6 +14,8 @@ export interface FeedSettings {
   readonly indexes: readonly IndexFeed[];
   /** Left out: nothing is polled. */
   readonly poll?: { readonly modulesPerTick?: number };
+  /** They replace those in the ledger; left out: what the ledger has holds. */
+  readonly maintenance?: readonly MaintenanceWindow[];
 }
 
 export interface TickOptions {
@@ -35,11 +37,14 @@ export type Ticked =
  */
 export async function tick(
   parts: MirrorParts,
-  { subscriptions, indexes, poll }: FeedSettings,
+  { subscriptions, indexes, poll, maintenance }: FeedSettings,
   owner: string,
   { deadline = noDeadline, accept = acceptRequest }: TickOptions = {},
 ): Promise<Ticked> {
-  const pause = await readPause(parts.ledger, parts.now());
+  const pause =
+    maintenance === undefined
+      ? await readPause(parts.ledger, parts.now())
+      : await readPauseUnder(parts.ledger, maintenance, parts.now());
   if (pause !== undefined) return { outcome: "paused", pause };
   const ticked = await underLease(parts, "plan", owner, async (keepLease): Promise<Ticked> => {
     const feedTick: FeedTick = { parts, subscriptions, deadline, accept, keepLease };

@@ -1,7 +1,9 @@
 import { z } from "zod";
 import { asMirrorError } from "./errors.ts";
-import type { Clock, Ledger, LedgerItem } from "./ports.ts";
-import { ERROR_BYTES, firstBytes } from "./records.ts";
+import { ERROR_BYTES } from "./failed-record.ts";
+import { firstBytes } from "./first-bytes.ts";
+import type { LedgerItem } from "./ledger-entries.ts";
+import type { Clock, Ledger } from "./ports.ts";
 
 /** How the last tick of a name went, in the ledger's `control` item `tick/<name>`. Times in ms since the epoch. */
 export interface Tick {

@@ -14,7 +14,8 @@ import { parseDecimal, type SignedHead } from "../sumdb/tree-head.ts";
 import { type Deadline, noDeadline, TIME_TO_CLOSE } from "./deadline.ts";
 import { asMirrorError, MirrorError } from "./errors.ts";
 import type { Report } from "./events.ts";
-import type { Ledger, Watermark } from "./ports.ts";
+import type { Watermark } from "./ledger-entries.ts";
+import type { Ledger } from "./ports.ts";
 import { withinTime } from "./within-time.ts";
 
 /** Tiles asked for at a time: what one client with 64 go commands asks of a database. */

@@ -3,10 +3,12 @@ import { type BlockParts, logDecision } from "./block.ts";
 import { type Block, blockOf, forgetBlocks, readBlocks, ruleOfBlock } from "./blocks.ts";
 import { settleRequestsOf } from "./dependents.ts";
 import { misuse } from "./errors.ts";
+import { ERROR_BYTES } from "./failed-record.ts";
+import { firstBytes } from "./first-bytes.ts";
 import type { Ledger } from "./ports.ts";
 import { publish } from "./publish.ts";
 import { markReleased, noteOf, type QuarantineNote, restore } from "./quarantine.ts";
-import { ERROR_BYTES, firstBytes, type VersionRecord } from "./records.ts";
+import type { VersionRecord } from "./records.ts";
 import { updateRecords } from "./update.ts";
 
 /** BLOCKED records are read so many at a time. */

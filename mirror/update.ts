@@ -1,7 +1,8 @@
 import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
 import { MirrorError } from "./errors.ts";
+import type { JournalEntry, RecordChange, WorkChange } from "./ledger-entries.ts";
 import type { RequestKey } from "./orders.ts";
-import type { JournalEntry, Ledger, RecordChange, WorkChange } from "./ports.ts";
+import type { Ledger } from "./ports.ts";
 import { type FeedWindow, openWindow, type VersionRecord } from "./records.ts";
 import type { RequestRecord } from "./requests.ts";
 

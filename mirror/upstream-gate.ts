@@ -1,11 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { MirrorError } from "./errors.ts";
 import type { Report } from "./events.ts";
-import type { Clock, Ledger, LedgerItem } from "./ports.ts";
+import { HostItem, type HostItemOptions } from "./host-item.ts";
 import {
-  type HostState,
-  hostValue,
-  parseHostState,
   probeTaken,
   pushedBack,
   rateNow,
@@ -16,20 +13,15 @@ import {
   takeSlice,
   type UpstreamStop,
 } from "./throttle.ts";
-import { contended, MOST_RACES } from "./update.ts";
+import { contended } from "./update.ts";
 
-/** What is known of a host is read again after this many ms: as late as other workers' news may come. */
-const REFRESH = 10_000;
 /** A worker's first slice, in ms; each that it uses up is followed by one twice as long. */
 const FIRST_SLICE = 500;
 const LONGEST_SLICE = 4_000;
 /** A longer wait is not waited for here: the work is due again then, and the worker does other work. In ms. */
 const LONGEST_WAIT = 60_000;
 
-export interface UpstreamGateOptions {
-  readonly ledger: Pick<Ledger, "readItem" | "writeItem">;
-  /** `name` or `name:port`. */
-  readonly host: string;
+export interface UpstreamGateOptions extends HostItemOptions {
   /** The path below which the upstream lies, without a slash at its end. */
   readonly path: string;
   /** Requests a second by all workers together; absent: as many as the host takes. */
@@ -39,7 +31,6 @@ export interface UpstreamGateOptions {
    * credentials; else it is tried when its time has come.
    */
   readonly probe?: "at once";
-  readonly now: Clock;
   readonly sleep?: (milliseconds: number) => Promise<unknown>;
   readonly report: Report;
 }
@@ -67,9 +58,7 @@ export type Outcome =
  */
 export class UpstreamGate {
   readonly #options: UpstreamGateOptions;
-  #state: HostState = parseHostState(undefined);
-  #revision = 0;
-  #readAt = Number.NEGATIVE_INFINITY;
+  readonly #item: HostItem;
   #slice: Slice | undefined;
   #used = 0;
   #span = FIRST_SLICE;
@@ -81,6 +70,7 @@ export class UpstreamGate {
 
   constructor(options: UpstreamGateOptions) {
     this.#options = { ...options, path: stopKey(options.path) };
+    this.#item = new HostItem(options);
     this.#probesAtOnce = options.probe === "at once";
   }
 
@@ -102,12 +92,12 @@ export class UpstreamGate {
     try {
       if (outcome.is === "pushed back") {
         const at = this.#options.now();
-        await this.#change((state) => pushedBack(state, pass.sentAt, at, outcome.wait));
+        await this.#item.change((state) => pushedBack(state, pass.sentAt, at, outcome.wait));
         this.#slice = undefined;
       } else if (outcome.is === "refused") {
         await this.#stop(outcome.reason);
       } else if (outcome.is === "served" && pass.probes) {
-        await this.#change((state) => resumed(state, this.#options.path));
+        await this.#item.change((state) => resumed(state, this.#options.path));
         this.#reported = false;
       }
     } finally {
@@ -120,9 +110,9 @@ export class UpstreamGate {
 
   async #tryEnter(subject: string): Promise<Pass | { wait: number } | { probe: Promise<void> }> {
     const { now, path } = this.#options;
-    if (now() - this.#readAt > REFRESH) await this.#read();
+    await this.#item.refresh();
     if (this.#probe !== undefined) return { probe: this.#probe.promise };
-    const stop = this.#state.stopped[path];
+    const stop = this.#item.state.stopped[path];
     if (stop !== undefined) return await this.#probing(stop, subject);
     this.#probesAtOnce = false;
     const wait = await this.#waitFor(subject);
@@ -132,13 +122,13 @@ export class UpstreamGate {
   /** How long the next request has to wait; 0 where it has used up a place of the slice. */
   async #waitFor(subject: string): Promise<number> {
     const { now, rate, host } = this.#options;
-    const perSecond = rateNow(this.#state, rate, now());
-    if (perSecond === undefined) return Math.max(0, this.#soon(this.#state.notBefore - now(), subject));
+    const perSecond = rateNow(this.#item.state, rate, now());
+    if (perSecond === undefined) return Math.max(0, this.#soon(this.#item.state.notBefore - now(), subject));
     let slice = this.#slice;
     if (slice === undefined || this.#used >= slice.count || isOver(slice, now())) {
       const usedUp = slice !== undefined && this.#used >= slice.count;
       this.#span = usedUp ? Math.min(this.#span * 2, LONGEST_SLICE) : FIRST_SLICE;
-      const taken = await this.#change((state) => {
+      const taken = await this.#item.change((state) => {
         // None is taken that begins too late for us: it would be lost for the others.
         this.#soon(Math.max(state.next, state.notBefore) - now(), subject);
         const next = takeSlice(state, rateNow(state, rate, now()) ?? perSecond, now(), this.#span);
@@ -170,7 +160,7 @@ export class UpstreamGate {
     const isTime = this.#probesAtOnce || now() >= stop.probeAt;
     this.#probesAtOnce = false;
     // Of all workers one writes this: the ledger's condition is the lease.
-    if (!isTime || !(await this.#write(probeTaken(this.#state, path, now()))))
+    if (!isTime || !(await this.#item.write(probeTaken(this.#item.state, path, now()))))
       throw stoppedError(host, stop, subject);
     this.#probe = Promise.withResolvers();
     return { sentAt: now(), probes: true };
@@ -181,43 +171,7 @@ export class UpstreamGate {
     // First of all, so that the alarm is raised even where nothing can be written.
     if (!this.#reported) report({ event: "upstream-stopped", host, path, reason });
     this.#reported = true;
-    await this.#change((state) => stoppedFor(state, path, reason, now()));
-  }
-
-  async #change(change: (state: HostState) => HostState): Promise<HostState> {
-    for (let race = 0; race < MOST_RACES; race++) {
-      const next = change(this.#state);
-      if (next === this.#state || (await this.#write(next))) return this.#state;
-      await this.#read();
-    }
-    throw contended(this.#options.host);
-  }
-
-  async #read(): Promise<void> {
-    const { ledger, host, now } = this.#options;
-    const item = await ledger.readItem("upstream", host);
-    this.#state = parseHostState(item?.value);
-    this.#revision = item?.revision ?? 0;
-    this.#readAt = now();
-  }
-
-  /** @returns whether it is stored; else another worker was first. */
-  async #write(state: HostState): Promise<boolean> {
-    const { ledger, host } = this.#options;
-    const item: LedgerItem = {
-      kind: "upstream",
-      name: host,
-      revision: this.#revision,
-      value: hostValue(state),
-    };
-    const written = await ledger.writeItem(item);
-    if (written === "changed") {
-      this.#readAt = Number.NEGATIVE_INFINITY;
-      return false;
-    }
-    this.#state = state;
-    this.#revision = written.revision;
-    return true;
+    await this.#item.change((state) => stoppedFor(state, path, reason, now()));
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -21,3 +21,14 @@ export function conditionOf({ expression, values }: Condition) {
     ...(values === undefined ? {} : { ExpressionAttributeValues: toItem(values) }),
   };
 }
+
+/** The stored item is the one that was read; revision 0 is one that was never stored. */
+export function stillAt(revision: number): Condition {
+  if (revision === 0) return isAbsent;
+  return { expression: "#revision = :revision", values: { ":revision": revision } };
+}
+
+/** Items of a partition whose sort key begins with `prefix`. */
+export function below(partition: string, prefix: string): Condition {
+  return { expression: "#pk = :pk AND begins_with(#sk, :sk)", values: { ":pk": partition, ":sk": prefix } };
+}

@@ -1,33 +1,23 @@
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import type { ModulePath } from "../../gomod/module-path.ts";
 import type { ModuleVersion } from "../../gomod/version.ts";
+import type { OpenWork, RecordChange, StateCount } from "../../mirror/ledger-entries.ts";
 import type { RequestKey } from "../../mirror/orders.ts";
-import type {
-  Ledger,
-  LedgerItem,
-  OpenWork,
-  RecordChange,
-  StateCount,
-  Stop,
-  Watermark,
-} from "../../mirror/ports.ts";
+import type { Ledger } from "../../mirror/ports.ts";
 import type { State, VersionRecord } from "../../mirror/records.ts";
 import type { RequestRecord } from "../../mirror/requests.ts";
-import type { SignedHead } from "../../sumdb/tree-head.ts";
 import { toItem } from "./attribute-values.ts";
-import { type Condition, isAbsent } from "./condition.ts";
-import { type Beside, DynamoDbTable, settled } from "./dynamodb-table.ts";
+import { below, type Condition, stillAt } from "./condition.ts";
+import { settled } from "./dynamodb-reads.ts";
+import { DynamoDbSeries } from "./dynamodb-series.ts";
+import { type Beside, DynamoDbTable } from "./dynamodb-table.ts";
+import { parseItemKey } from "./item-fields.ts";
 import * as items from "./ledger-items.ts";
 import {
   DUE_INDEX,
   DUE_REQUESTS,
   dueShards,
-  HEADS_PARTITION,
-  headPrefix,
   type ItemKey,
-  itemKey,
-  itemsPartition,
-  leaseKey,
   modulePartition,
   ORDER_PREFIX,
   orderKey,
@@ -35,30 +25,27 @@ import {
   requestKey,
   STATE_INDEX,
   stateShards,
-  stopKey,
   VERSION_PREFIX,
   versionKey,
-  watermarkKey,
   workKey,
   workPartition,
 } from "./ledger-table.ts";
+import { parseRecord, printRecord } from "./record-item.ts";
 
 /**
  * The ledger in one DynamoDB table (docs/architecture.md, Formats that last). Reads are strongly consistent; `due`
  * asks the index, which lags, and reads what it names again, so that it names nothing that is no longer due.
  */
-export class DynamoDbLedger implements Ledger {
-  readonly #table: DynamoDbTable;
-
+export class DynamoDbLedger extends DynamoDbSeries implements Ledger {
   constructor({ client, table }: { readonly client: DynamoDBClient; readonly table: string }) {
-    this.#table = new DynamoDbTable(client, table);
+    super(new DynamoDbTable(client, table));
   }
 
   async read(versions: readonly ModuleVersion[]): Promise<(VersionRecord | undefined)[]> {
     const keys = versions.map(versionKey);
     const found = new Map<string, VersionRecord>();
-    for (const item of await this.#table.getMany(distinct(keys))) {
-      found.set(nameOf(items.parseItemKey(item)), items.parseRecord(item));
+    for (const item of await this.table.getMany(distinct(keys))) {
+      found.set(nameOf(parseItemKey(item)), parseRecord(item));
     }
     return keys.map((key) => {
       const record = found.get(nameOf(key));
@@ -67,7 +54,7 @@ export class DynamoDbLedger implements Ledger {
   }
 
   readModule(path: ModulePath): Promise<VersionRecord[]> {
-    return collect(this.#table.query(below(modulePartition(path), VERSION_PREFIX)), items.parseRecord);
+    return collect(this.table.query(below(modulePartition(path), VERSION_PREFIX)), parseRecord);
   }
 
   async write(changes: readonly RecordChange[]): Promise<(VersionRecord | "changed")[]> {
@@ -79,12 +66,12 @@ export class DynamoDbLedger implements Ledger {
       expression: "begins_with(#pk, :pk) AND begins_with(#sk, :sk)",
       values: { ":pk": modulePartition(""), ":sk": VERSION_PREFIX },
     };
-    for await (const item of this.#table.scan(ofVersions)) yield items.parseRecord(item);
+    for await (const item of this.table.scan(ofVersions)) yield parseRecord(item);
   }
 
   async due(before: number, limit: number): Promise<VersionRecord[]> {
     const found = await this.#dueKeys(dueShards, before, limit);
-    const records = (await this.#table.getMany(found)).map(items.parseRecord);
+    const records = (await this.table.getMany(found)).map(parseRecord);
     return soonest(records, before);
   }
 
@@ -98,8 +85,8 @@ export class DynamoDbLedger implements Ledger {
         expression: `#${STATE_INDEX.partition} = :shard AND #${STATE_INDEX.sort} >= :from`,
         values: { ":shard": shard, ":from": after?.wantedAt ?? 0 },
       };
-      for await (const item of this.#table.query(condition, { IndexName: STATE_INDEX.name, Limit: limit })) {
-        const entry = { key: items.parseItemKey(item), wantedAt: Number(item[STATE_INDEX.sort]?.N) };
+      for await (const item of this.table.query(condition, { IndexName: STATE_INDEX.name, Limit: limit })) {
+        const entry = { key: parseItemKey(item), wantedAt: Number(item[STATE_INDEX.sort]?.N) };
         if (after !== undefined && byWait(entry, waitOf(after)) <= 0) continue;
         found.push(entry);
         // Of one moment they come in no order of ours: all of it are needed to know which are first.
@@ -108,14 +95,14 @@ export class DynamoDbLedger implements Ledger {
       return found;
     };
     const found = (await settled(stateShards(state).map(ofShard))).flat().sort(byWait).slice(0, limit);
-    const records = (await this.#table.getMany(found.map(({ key }) => key))).map(items.parseRecord);
+    const records = (await this.table.getMany(found.map(({ key }) => key))).map(parseRecord);
     return records.filter((record) => record.state === state).sort((a, b) => byWait(waitOf(a), waitOf(b)));
   }
 
   async countState(state: State): Promise<StateCount> {
     const counts = await settled(
       stateShards(state).map((shard) =>
-        this.#table.count(
+        this.table.count(
           { expression: `#${STATE_INDEX.partition} = :shard`, values: { ":shard": shard } },
           STATE_INDEX.name,
         ),
@@ -130,59 +117,37 @@ export class DynamoDbLedger implements Ledger {
     // No window sorts before it, and a sort key is never empty.
     const since = { ":pk": workPartition(feed), ":from": from || "0" };
     const windows = new Map<string, number>();
-    for await (const item of this.#table.query({ expression: "#pk = :pk AND #sk >= :from", values: since })) {
+    for await (const item of this.table.query({ expression: "#pk = :pk AND #sk >= :from", values: since })) {
       const { window, open } = items.parseOpenWork(item);
       windows.set(window, (windows.get(window) ?? 0) + open);
     }
     for (const [window, open] of windows) if (open !== 0) yield { window, open };
   }
 
-  async readItem(kind: LedgerItem["kind"], name: string): Promise<LedgerItem | undefined> {
-    const item = await this.#table.get(itemKey(kind, name));
-    return item && items.parseLedgerItem(kind, item);
-  }
-
-  async writeItem(item: LedgerItem): Promise<LedgerItem | "changed"> {
-    const next = { ...item, revision: item.revision + 1 };
-    return (await this.#table.putIf(items.printLedgerItem(next), stillAt(item.revision))) ? next : "changed";
-  }
-
-  async deleteItem({ kind, name, revision }: LedgerItem): Promise<boolean> {
-    // Of what was never stored there is nothing to delete, and no condition that would say so.
-    return revision > 0 && (await this.#table.delete(itemKey(kind, name), stillAt(revision)));
-  }
-
-  async *items(kind: LedgerItem["kind"]): AsyncIterable<LedgerItem> {
-    const all = { expression: "#pk = :pk", values: { ":pk": itemsPartition(kind) } };
-    for await (const item of this.#table.query(all)) yield items.parseLedgerItem(kind, item);
-  }
-
   async readRequest(key: RequestKey): Promise<RequestRecord | undefined> {
-    const item = await this.#table.get(requestKey(key));
+    const item = await this.table.get(requestKey(key));
     return item && items.parseRequest(item);
   }
 
   async writeRequest(record: RequestRecord): Promise<RequestRecord | "changed"> {
     const next = { ...record, revision: record.revision + 1 };
-    return (await this.#table.putIf(items.printRequest(next), stillAt(record.revision))) ? next : "changed";
+    return (await this.table.putIf(items.printRequest(next), stillAt(record.revision))) ? next : "changed";
   }
 
   async dueRequests(before: number, limit: number): Promise<RequestRecord[]> {
     const found = await this.#dueKeys([DUE_REQUESTS], before, limit);
-    const records = (await this.#table.getMany(found)).map(items.parseRequest);
+    const records = (await this.table.getMany(found)).map(items.parseRequest);
     return soonest(records, before);
   }
 
   async openOrders(request: RequestKey, numbers: readonly number[]): Promise<void> {
-    await this.#table.putMany(
-      [...new Set(numbers)].map((number) => toItem({ ...orderKey(request, number) })),
-    );
+    await this.table.putMany([...new Set(numbers)].map((number) => toItem({ ...orderKey(request, number) })));
   }
 
   /** Deletes first and counts after, strongly: of two workers that close the last two orders, one counts zero. */
   async closeOrder(request: RequestKey, number: number): Promise<{ readonly open: number }> {
-    await this.#table.delete(orderKey(request, number));
-    for await (const _item of this.#table.query(below(ordersPartition(request), ORDER_PREFIX), {
+    await this.table.delete(orderKey(request, number));
+    for await (const _item of this.table.query(below(ordersPartition(request), ORDER_PREFIX), {
       Limit: 1,
     })) {
       return { open: 1 };
@@ -190,64 +155,9 @@ export class DynamoDbLedger implements Ledger {
     return { open: 0 };
   }
 
-  async readHead(database: string): Promise<SignedHead | undefined> {
-    const newestFirst = { ScanIndexForward: false, Limit: 1 };
-    for await (const item of this.#table.query(below(HEADS_PARTITION, headPrefix(database)), newestFirst)) {
-      return items.parseHead(item);
-    }
-    return undefined;
-  }
-
-  async addHead(database: string, head: SignedHead): Promise<void> {
-    await this.#table.putIf(items.printHead(database, head), isAbsent);
-  }
-
-  async *heads(database: string): AsyncIterable<SignedHead> {
-    for await (const item of this.#table.query(below(HEADS_PARTITION, headPrefix(database)))) {
-      yield items.parseHead(item);
-    }
-  }
-
-  async readStop(database: string): Promise<Stop | undefined> {
-    const item = await this.#table.get(stopKey(database));
-    return item && items.parseStop(item);
-  }
-
-  async writeStop(stop: Stop): Promise<void> {
-    await this.#table.putIf(items.printStop(stop), isAbsent);
-  }
-
-  async liftStop({ database, evidence }: Stop): Promise<void> {
-    const same = { expression: "#evidence = :evidence", values: { ":evidence": evidence } };
-    await this.#table.delete(stopKey(database), same);
-  }
-
-  async readWatermark(feed: string): Promise<Watermark | undefined> {
-    const item = await this.#table.get(watermarkKey(feed));
-    return item && items.parseWatermark(item);
-  }
-
-  async moveWatermark(watermark: Watermark): Promise<Watermark | "changed"> {
-    const next = { ...watermark, revision: watermark.revision + 1 };
-    return (await this.#table.putIf(items.printWatermark(next), stillAt(watermark.revision)))
-      ? next
-      : "changed";
-  }
-
-  async takeLease(name: string, owner: string, now: number, until: number): Promise<boolean> {
-    return this.#table.putIf(toItem({ ...leaseKey(name), owner, until }), {
-      expression: `${isAbsent.expression} OR #owner = :owner OR #until <= :now`,
-      values: { ":owner": owner, ":now": now },
-    });
-  }
-
-  async releaseLease(name: string, owner: string): Promise<void> {
-    await this.#table.delete(leaseKey(name), { expression: "#owner = :owner", values: { ":owner": owner } });
-  }
-
   async #writeOne({ record, journal, work = [] }: RecordChange): Promise<VersionRecord | "changed"> {
     const next = { ...record, revision: record.revision + 1 };
-    const item = items.printRecord(next);
+    const item = printRecord(next);
     const condition = stillAt(record.revision);
     const beside: Beside[] = work.map(({ feed, window, change }) => ({
       add: { key: workKey(feed, window, record), attribute: "open", by: change },
@@ -255,8 +165,8 @@ export class DynamoDbLedger implements Ledger {
     if (journal !== undefined) beside.push({ put: items.printJournalEntry(journal) });
     const written =
       beside.length === 0
-        ? await this.#table.putIf(item, condition)
-        : await this.#table.putWithIf(item, condition, beside);
+        ? await this.table.putIf(item, condition)
+        : await this.table.putWithIf(item, condition, beside);
     return written ? next : "changed";
   }
 
@@ -269,8 +179,8 @@ export class DynamoDbLedger implements Ledger {
         values: { ":shard": shard, ":before": before },
       };
       const found: { readonly key: ItemKey; readonly due: number }[] = [];
-      for await (const item of this.#table.query(condition, { IndexName: DUE_INDEX.name, Limit: limit })) {
-        found.push({ key: items.parseItemKey(item), due: Number(item[DUE_INDEX.sort]?.N) });
+      for await (const item of this.table.query(condition, { IndexName: DUE_INDEX.name, Limit: limit })) {
+        found.push({ key: parseItemKey(item), due: Number(item[DUE_INDEX.sort]?.N) });
         if (found.length === limit) break;
       }
       return found;
@@ -281,17 +191,6 @@ export class DynamoDbLedger implements Ledger {
       .slice(0, limit)
       .map(({ key }) => key);
   }
-}
-
-/** The stored item is the one that was read; revision 0 is one that was never stored. */
-function stillAt(revision: number): Condition {
-  if (revision === 0) return isAbsent;
-  return { expression: "#revision = :revision", values: { ":revision": revision } };
-}
-
-/** Items of a partition whose sort key begins with `prefix`. */
-function below(partition: string, prefix: string): Condition {
-  return { expression: "#pk = :pk AND begins_with(#sk, :sk)", values: { ":pk": partition, ":sk": prefix } };
 }
 
 /** Those that are due indeed, soonest first. */

@@ -1,57 +1,24 @@
 import { z } from "zod";
-import { isH1 } from "../../gomod/dirhash.ts";
-import { moduleVersion, parseModuleVersion } from "../../gomod/version.ts";
-import type { Sha256 } from "../../mirror/body.ts";
-import { type ErrorClass, MirrorError } from "../../mirror/errors.ts";
+import { parseModuleVersion } from "../../gomod/version.ts";
 import { printItemValue } from "../../mirror/item-size.ts";
+import type { JournalEntry, LedgerItem, OpenWork, Stop, Watermark } from "../../mirror/ledger-entries.ts";
 import { requestName, requestTime } from "../../mirror/orders.ts";
-import type { JournalEntry, LedgerItem, OpenWork, Stop, Watermark } from "../../mirror/ports.ts";
-import type { Extent, State, VersionRecord } from "../../mirror/records.ts";
 import { type RequestRecord, type RequestState, tier } from "../../mirror/requests.ts";
 import { HASH_SIZE } from "../../sumdb/tlog.ts";
 import type { SignedHead } from "../../sumdb/tree-head.ts";
-import { fromItem, type Item, type Plain, toItem } from "./attribute-values.ts";
+import { type Item, toItem } from "./attribute-values.ts";
+import { count, due, key, parsed, revision, sha256 } from "./item-fields.ts";
 import {
   DUE_REQUESTS,
-  dueShard,
   headKey,
-  type ItemKey,
   journalKey,
   itemKey as ledgerItemKey,
-  modulePartition,
   requestKey,
-  stateShard,
   stopKey,
-  VERSION_PREFIX,
-  versionKey,
   watermarkKey,
 } from "./ledger-table.ts";
 
-/** `z.enum` of every member of a union: a member that is added there does not compile until it is added here. */
-const extent = z.enum({ mod: "mod", whole: "whole" } satisfies { [E in Extent]: E });
-const state = z.enum({
-  PENDING: "PENDING",
-  READY: "READY",
-  FAILED: "FAILED",
-  BROKEN: "BROKEN",
-  WITHHELD: "WITHHELD",
-  GONE: "GONE",
-  HELD: "HELD",
-  DENIED: "DENIED",
-  BLOCKED: "BLOCKED",
-  CONFLICT: "CONFLICT",
-} satisfies { [S in State]: S });
-const errorClass = z.enum({
-  transient: "transient",
-  unauthorized: "unauthorized",
-  withheld: "withheld",
-  malformed: "malformed",
-  absent: "absent",
-  mismatch: "mismatch",
-  stopped: "stopped",
-  denied: "denied",
-  misuse: "misuse",
-} satisfies { [C in ErrorClass]: C });
+/** A member that is added to the union does not compile until it is added here. */
 const requestState = z.enum({
   OPEN: "OPEN",
   RESOLVED: "RESOLVED",
@@ -60,46 +27,6 @@ const requestState = z.enum({
   REFUSED: "REFUSED",
 } satisfies { [S in RequestState]: S });
 
-const count = z.int().min(0);
-const revision = z.int().min(1);
-const h1 = z.string().refine(isH1);
-const sha256 = z
-  .string()
-  .regex(/^[0-9a-f]{64}$/)
-  .transform((text) => text as Sha256);
-const key = { pk: z.string(), sk: z.string() };
-const due = { due: z.exactOptional(z.int()), dueShard: z.exactOptional(z.string()) };
-
-const recordItem = z.strictObject({
-  ...key,
-  ...due,
-  revision,
-  state,
-  wanted: extent,
-  held: z.union([extent, z.literal("nothing")]),
-  wantedAt: z.int(),
-  firstSeen: z.int(),
-  wish: z.string(),
-  feed: z.exactOptional(z.string()),
-  feedTime: z.exactOptional(z.string()),
-  rule: z.exactOptional(z.string()),
-  stateShard: z.exactOptional(z.string()),
-  listed: z.boolean(),
-  modH1: z.exactOptional(h1),
-  zipH1: z.exactOptional(h1),
-  modSha256: z.exactOptional(sha256),
-  zipSha256: z.exactOptional(sha256),
-  infoSha256: z.exactOptional(sha256),
-  modSize: z.exactOptional(count),
-  zipSize: z.exactOptional(count),
-  time: z.exactOptional(z.string()),
-  sumdbRecords: z.exactOptional(z.record(z.string(), count)),
-  /** As it was written while a mirror had one database. */
-  sumdbRecord: z.exactOptional(z.strictObject({ database: z.string(), id: count })),
-  attempts: count,
-  failingSince: z.exactOptional(z.int()),
-  lastError: z.exactOptional(z.strictObject({ class: errorClass, message: z.string() })),
-});
 const requestItem = z.strictObject({
   ...key,
   ...due,
@@ -131,36 +58,13 @@ const journalItem = z.strictObject({
   at: z.int(),
 });
 
-export function printRecord(record: VersionRecord): Item {
-  const { path, version, ...fields } = record;
-  const itemKey = versionKey({ path, version });
-  return toItem({
-    ...itemKey,
-    ...fields,
-    dueShard: record.due === undefined ? undefined : dueShard(itemKey),
-    stateShard: record.state === "READY" ? undefined : stateShard(record.state, itemKey),
-  });
-}
-
-/** @throws MirrorError malformed naming the item, here and below. */
-export function parseRecord(item: Item): VersionRecord {
-  return parsed(
-    recordItem,
-    item,
-    ({ pk, sk, dueShard: _due, stateShard: _state, sumdbRecord, ...fields }) => {
-      const module = moduleVersion(after(pk, modulePartition("")), after(sk, VERSION_PREFIX));
-      const earlier = sumdbRecord && { sumdbRecords: { [sumdbRecord.database]: sumdbRecord.id } };
-      return { ...module, ...earlier, ...fields };
-    },
-  );
-}
-
 export function printRequest(record: RequestRecord): Item {
   const { name, time, ...fields } = record;
   const shard = record.due === undefined ? undefined : DUE_REQUESTS;
   return toItem({ ...requestKey({ name, time }), ...fields, dueShard: shard });
 }
 
+/** @throws MirrorError malformed naming the item, here and below. */
 export function parseRequest(item: Item): RequestRecord {
   return parsed(requestItem, item, ({ pk: _pk, sk, dueShard: _shard, ...fields }) => {
     const [name, time] = sk.split("#", 2);
@@ -222,44 +126,4 @@ export function printJournalEntry({ event, version, at }: JournalEntry): Item {
 
 export function parseJournalEntry(item: Item): JournalEntry {
   return parsed(journalItem, item, ({ sk, event, at }) => ({ event, version: parseModuleVersion(sk), at }));
-}
-
-/** The key of an item, as the due index gives it. */
-export function parseItemKey(item: Item): ItemKey {
-  return { pk: item.pk?.S ?? "", sk: item.sk?.S ?? "" };
-}
-
-/** How an item is named in messages: `module#example.com/a version#v1.0.0`. */
-function nameOf(item: Item): string {
-  const { pk, sk } = parseItemKey(item);
-  if (pk.startsWith("module#") && sk.startsWith(VERSION_PREFIX)) {
-    return `${pk.slice("module#".length)}@${sk.slice(VERSION_PREFIX.length)}`;
-  }
-  return `${pk} ${sk}`;
-}
-
-function after(text: string, prefix: string): string {
-  if (!text.startsWith(prefix)) throw new TypeError(`${text}: must begin with ${prefix}`);
-  return text.slice(prefix.length);
-}
-
-function parsed<Shape extends z.ZodType, T>(
-  shape: Shape,
-  item: Item,
-  make: (fields: z.output<Shape>) => T,
-): T {
-  try {
-    const fields: Record<string, Plain> = fromItem(item);
-    return make(shape.parse(fields));
-  } catch (cause) {
-    const issue = cause instanceof z.ZodError ? cause.issues[0] : undefined;
-    const problem = issue ? [...issue.path, issue.message].join(": ") : (cause as Error).message;
-    const name = nameOf(item);
-    throw new MirrorError(
-      "malformed",
-      name,
-      `${name}: the ledger's item is not one of this mirror's: ${problem}`,
-      { cause },
-    );
-  }
 }

@@ -1,20 +1,10 @@
 import { Readable } from "node:stream";
-import {
-  DeleteObjectCommand,
-  GetObjectCommand,
-  type GetObjectCommandOutput,
-  HeadObjectCommand,
-  ListObjectsV2Command,
-  PutObjectCommand,
-  type S3Client,
-} from "@aws-sdk/client-s3";
+import { DeleteObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { type Body, isSpool, type Sha256, sizeOf } from "../../mirror/body.ts";
 import { MirrorError } from "../../mirror/errors.ts";
-import type { StoredObject } from "../../mirror/ports.ts";
-import { memoryObject } from "../local/memory-object.ts";
-import { fromSdk, sdkError, translated } from "./errors.ts";
+import { fromSdk, sdkError } from "./errors.ts";
 import { pause, TRIES } from "./retry.ts";
-import { bodyOf, bytesOf, chunksOf, etagOf } from "./s3-reply.ts";
+import { S3Objects } from "./s3-objects.ts";
 
 /** Tries of a spooled upload: the SDK repeats no request whose body is a stream. */
 const UPLOAD_TRIES = 3;
@@ -33,18 +23,7 @@ export interface PutOptions {
  * The role needs s3:GetObject, s3:PutObject on the objects and **s3:ListBucket on the bucket**: without it S3 answers
  * 403 in place of 404 for a key that is not there, which is an `unauthorized` error here and never "absent".
  */
-export class S3Bucket {
-  readonly #client: S3Client;
-  readonly #bucket: string;
-  /** For messages. */
-  readonly name: string;
-
-  constructor(client: S3Client, bucket: string) {
-    this.#client = client;
-    this.#bucket = bucket;
-    this.name = `bucket ${bucket}`;
-  }
-
+export class S3Bucket extends S3Objects {
   /**
    * One PutObject, so that the SHA-256 that S3 checks and keeps is that of the whole (a multipart one is composite).
    * @returns `refused` when the condition did not hold. A reply lost on the way makes the SDK ask again, and then a
@@ -80,7 +59,7 @@ export class S3Bucket {
    */
   async #isThereAfter(error: MirrorError, key: string): Promise<boolean> {
     if (error.class !== "transient" || sdkError(error.cause).status !== undefined) return false;
-    return (await this.#head(key).catch(() => undefined)) !== undefined;
+    return (await this.head(key).catch(() => undefined)) !== undefined;
   }
 
   async #putOnce(
@@ -98,7 +77,7 @@ export class S3Bucket {
       upload.abort();
     });
     const command = new PutObjectCommand({
-      Bucket: this.#bucket,
+      Bucket: this.bucket,
       Key: key,
       Body: stream ?? (body as Uint8Array),
       ContentLength: sizeOf(body),
@@ -112,7 +91,7 @@ export class S3Bucket {
           : { IfMatch: `"${options.only.etag}"` }),
     });
     try {
-      await this.#client.send(command, { abortSignal: upload.signal });
+      await this.client.send(command, { abortSignal: upload.signal });
       return "stored";
     } catch (thrown) {
       if (unreadable !== undefined) throw unreadable;
@@ -145,9 +124,9 @@ export class S3Bucket {
   }
 
   async #removeIf(key: string, etag: string): Promise<"removed" | "changed"> {
-    const object = { Bucket: this.#bucket, Key: key };
+    const object = { Bucket: this.bucket, Key: key };
     try {
-      await this.#client.send(new DeleteObjectCommand({ ...object, IfMatch: `"${etag}"` }));
+      await this.client.send(new DeleteObjectCommand({ ...object, IfMatch: `"${etag}"` }));
       return "removed";
     } catch (thrown) {
       const { status, name } = sdkError(thrown);
@@ -157,132 +136,7 @@ export class S3Bucket {
       if (found === undefined) return "removed";
       if (found.etag !== etag || status === 412) return "changed";
     }
-    await this.#client.send(new DeleteObjectCommand(object));
+    await this.client.send(new DeleteObjectCommand(object));
     return "removed";
   }
-
-  /** The whole object; undefined when there is none; MirrorError malformed above `limit` bytes, before they are read. */
-  async get(key: string, limit: number): Promise<{ bytes: Uint8Array; etag: string } | undefined> {
-    const reply = await this.#request(key);
-    if (reply === undefined) return undefined;
-    const size = reply.ContentLength ?? 0;
-    if (size > limit) {
-      bodyOf(reply).destroy();
-      throw new MirrorError(
-        "malformed",
-        key,
-        `${key}: ${this.name}: ${size} bytes, more than the ${limit} that it may have`,
-      );
-    }
-    return { bytes: await bytesOf(reply, size, this.name, key), etag: etagOf(reply) };
-  }
-
-  /**
-   * An object to be read in parts. Each part is read only while the object is the one that was opened.
-   * @param atOnce up to so many bytes are read here and now, by one request instead of two: what replaces the object
-   * afterwards then takes nothing from its reader. 0 for objects that are seldom read by whoever opens them.
-   */
-  async open(key: string, atOnce = 0): Promise<StoredObject | undefined> {
-    if (atOnce > 0) {
-      const reply = await this.#request(key);
-      if (reply === undefined) return undefined;
-      const size = reply.ContentLength ?? 0;
-      if (size <= atOnce) return memoryObject(await bytesOf(reply, size, this.name, key), etagOf(reply));
-      bodyOf(reply)
-        .on("error", () => undefined)
-        .destroy();
-      return this.#inParts(key, size, etagOf(reply));
-    }
-    // One byte of a GET and not a HEAD: a HEAD's 404 does not tell a missing bucket from a missing key.
-    const found = await this.#request(key, "bytes=0-0").catch((error: MirrorError) => {
-      if (sdkError(error.cause).status === 416) return this.#head(key);
-      throw error;
-    });
-    if (found === undefined) return undefined;
-    if ("Body" in found) drop(found as GetObjectCommandOutput);
-    const range = "ContentRange" in found ? /\/(\d+)$/.exec(found.ContentRange ?? "") : null;
-    const size = range ? Number(range[1]) : (found.ContentLength ?? 0);
-    return this.#inParts(key, size, etagOf(found));
-  }
-
-  #inParts(key: string, size: number, etag: string): StoredObject {
-    return {
-      size,
-      etag,
-      read: async (offset, length) => {
-        const end = Math.min(offset + length, size);
-        if (end <= offset) return new Uint8Array(0);
-        return bytesOf(await this.#part(key, etag, offset, end - 1), end - offset, this.name, key);
-      },
-      stream: (part = { start: 0, end: size - 1 }) =>
-        this.#stream(key, etag, part.start, Math.min(part.end, size - 1)),
-      close: async () => {},
-    };
-  }
-
-  /** Keys with their sizes, sorted by bytes as S3 lists them. */
-  async *keys(prefix?: string): AsyncIterable<{ readonly key: string; readonly size: number }> {
-    let token: string | undefined;
-    do {
-      const page = await translated(this.name, prefix ?? "list", () =>
-        this.#client.send(
-          new ListObjectsV2Command({
-            Bucket: this.#bucket,
-            ...(prefix === undefined ? {} : { Prefix: prefix }),
-            ...(token === undefined ? {} : { ContinuationToken: token }),
-          }),
-        ),
-      );
-      for (const { Key, Size } of page.Contents ?? []) {
-        if (Key !== undefined) yield { key: Key, size: Size ?? 0 };
-      }
-      token = page.IsTruncated ? page.NextContinuationToken : undefined;
-    } while (token !== undefined);
-  }
-
-  async #head(key: string) {
-    try {
-      return await this.#client.send(new HeadObjectCommand({ Bucket: this.#bucket, Key: key }));
-    } catch (thrown) {
-      if (sdkError(thrown).status === 404) return undefined;
-      throw fromSdk(thrown, this.name, key);
-    }
-  }
-
-  /** @returns undefined when there is no such key. */
-  async #request(key: string, range?: string, etag?: string): Promise<GetObjectCommandOutput | undefined> {
-    try {
-      return await this.#client.send(
-        new GetObjectCommand({
-          Bucket: this.#bucket,
-          Key: key,
-          ...(range === undefined ? {} : { Range: range }),
-          ...(etag === undefined ? {} : { IfMatch: `"${etag}"` }),
-        }),
-      );
-    } catch (thrown) {
-      if (sdkError(thrown).name === "NoSuchKey") return undefined;
-      throw fromSdk(thrown, this.name, key);
-    }
-  }
-
-  /** Bytes `start` to `end`, both inclusive, of the very object that was opened. */
-  async #part(key: string, etag: string, start: number, end: number): Promise<GetObjectCommandOutput> {
-    const reply = await this.#request(key, `bytes=${start}-${end}`, etag);
-    if (reply !== undefined) return reply;
-    throw new MirrorError("transient", key, `${key}: ${this.name}: gone while it was read`);
-  }
-
-  async *#stream(key: string, etag: string, start: number, end: number): AsyncIterable<Uint8Array> {
-    if (end < start) return;
-    const reply = await this.#part(key, etag, start, end);
-    yield* chunksOf(reply, end - start + 1, this.name, key);
-  }
-}
-
-/** Reads the one byte away, so that the socket serves again; a body from a store that ignored the range is cut off. */
-function drop(reply: GetObjectCommandOutput): void {
-  const body = bodyOf(reply).on("error", () => undefined);
-  if (reply.ContentLength === 1) body.resume();
-  else body.destroy();
 }

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { indexStamp } from "../../gomod/index-stamp.ts";
 import { misuse } from "../../mirror/errors.ts";
-import { INDEX_FEED } from "../../mirror/orders.ts";
+import { INDEX_FEED, isBackfill } from "../../mirror/orders.ts";
+import { maintenanceWindows } from "../../mirror/pause.ts";
 import { policyShape } from "../../mirror/policy.ts";
 import { subscriptions } from "../../mirror/subscription.ts";
 import { TILE_EXTENTS } from "../../sumdb/tile-extent.ts";
@@ -15,6 +16,7 @@ const index = z.strictObject({
   name: z
     .string()
     .regex(/^[a-z][a-z0-9-]{0,31}$/, "lower-case letters, digits and hyphens, at most 32")
+    .refine((name) => !isBackfill(feedName(name)), "is what a feed's requests for old versions are called")
     .optional(),
   /** Its address; `/index` is asked below it. */
   url: plainUrl,
@@ -57,7 +59,22 @@ export const engineFields = {
   vulndb: z.strictObject({ url: plainUrl }).optional(),
   policy: policyShape.prefault({}),
   egress: egressShape.prefault({}),
+  /** Times of the week in which no feed is read, in UTC. */
+  maintenance: maintenanceWindows.default([]),
 };
+
+/** What fields of a configuration say of one another. */
+export function checkEngine(
+  { upstreams, sumdb }: Pick<EngineConfiguration, "upstreams" | "sumdb">,
+  context: z.RefinementCtx,
+): void {
+  sumdb.forEach(({ upstream }, at) => {
+    if (upstream === undefined || upstreams.some(({ name }) => name === upstream)) return;
+    const names = upstreams.map(({ name }) => name).join(", ");
+    const message = `${JSON.stringify(upstream)}: no upstream of that name; there are ${names}`;
+    context.addIssue({ code: "custom", path: ["sumdb", at, "upstream"], message });
+  });
+}
 
 /** Where a deployed function finds it, beside its code: an environment of 4 KB (AWS Lambda quotas) does not hold it. */
 export const ENGINE_FILE = "engine.json";
@@ -79,7 +96,7 @@ export function engineOf(configuration: EngineConfiguration): EngineConfiguratio
 
 /** Reads what engineOf has given, as JSON; a function finds it beside its code. @throws MirrorError misuse. */
 export function parseEngine(text: string): EngineConfiguration {
-  const parsed = engine.safeParse(JSON.parse(text));
+  const parsed = engine.superRefine(checkEngine).safeParse(JSON.parse(text));
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const field = issue?.path.join(".") ?? "configuration";

@@ -33,7 +33,7 @@ export function engineSources(engine: EngineConfiguration, stores: TokenStores):
 
 /** What a configuration says of feeds; nothing is asked yet. */
 export function engineFeeds(
-  { subscriptions, feeds }: EngineConfiguration,
+  { subscriptions, feeds, maintenance }: EngineConfiguration,
   http: Pick<EngineSources, "egress"> & { readonly timing?: Partial<Timing> },
   gates: GateOptions,
 ): FeedSettings {
@@ -49,6 +49,7 @@ export function engineFeeds(
         ...(from === undefined ? {} : { from: indexStamp(from) }),
       };
     }),
+    maintenance,
     ...(poll === undefined ? {} : { poll: modulesPerTick === undefined ? {} : { modulesPerTick } }),
   };
 }

@@ -1,22 +1,20 @@
 import { linkSync, lstatSync, readdirSync, renameSync, unlinkSync } from "node:fs";
-import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { type Body, isSpool, type Sha256, type Spool, sha256Of, sha256Stream } from "../../mirror/body.ts";
+import { type Body, isSpool, type Sha256, sha256Of } from "../../mirror/body.ts";
 import { MirrorError } from "../../mirror/errors.ts";
 import type { StoredObject, Tree } from "../../mirror/ports.ts";
 import type { TreeKey } from "../../mirror/tree-keys.ts";
-import { DurableFolders, syncFile, type TemporaryFolder } from "./durable-folder.ts";
+import { DurableFolders, type TemporaryFolder } from "./durable-folder.ts";
 import { codeOf, fileError, notPlain } from "./file-error.ts";
+import { inTurn } from "./in-turn.ts";
 import { memoryObject } from "./memory-object.ts";
 import { type FileStat, OpenFile, openPlainFile, readPlainFile } from "./plain-file.ts";
+import { damaged, discard, receiveSpool } from "./received-file.ts";
 
 /** Objects up to this size are read whole when opened, and their ETag is their SHA-256. */
 const HASHED_LIMIT = 1 << 20;
 /** What `replace` is for: `@v/list`, `@latest`, a database's `latest`. Their ETag is their SHA-256 at any size. */
 const MUTABLE = /(?:^|\/)(?:@v\/list|@latest|latest)$/;
-
-/** Replacements under way in this process, by path: the one writer's own workers must not overtake each other. */
-const replacing = new Map<string, Promise<unknown>>();
 
 /**
  * A Tree in a folder, which any file server or `file://` serves as it is.
@@ -47,7 +45,7 @@ export class FolderTree implements Tree {
       let answer: "created" | "exists" = "exists";
       if (!isThere(path)) {
         const temporary = isSpool(body)
-          ? await this.#receive(key, body, sha256)
+          ? await receiveSpool(this.#temporary, key, body, sha256)
           : await this.#temporary.write(body);
         try {
           answer = this.#link(temporary, path);
@@ -198,35 +196,6 @@ export class FolderTree implements Tree {
     this.#folders.wrote(dirname(path));
     return "created";
   }
-
-  /** A spool as a finished temporary file: linked on the same file system, else copied. */
-  async #receive(key: string, spool: Spool, sha256: Sha256): Promise<string> {
-    if (spool.sha256 !== sha256) throw damaged(key, sha256);
-    const temporary = this.#temporary.name();
-    try {
-      linkSync(spool.path, temporary);
-    } catch (error) {
-      if (codeOf(error) !== "EXDEV" && codeOf(error) !== "ENOENT") throw error;
-      await copy(spool, temporary);
-    }
-    try {
-      await syncFile(temporary);
-      if ((await sha256OfFile(temporary, key)) !== sha256) throw damaged(key, sha256);
-    } catch (error) {
-      discard(temporary);
-      throw error;
-    }
-    return temporary;
-  }
-}
-
-/** Removes a temporary file, unless a rename has already moved it; what stays behind, the next run sweeps. */
-function discard(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if (codeOf(error) !== "ENOENT") throw error;
-  }
 }
 
 function isThere(path: string): boolean {
@@ -241,41 +210,4 @@ function isThere(path: string): boolean {
  */
 function etagOfFile({ ino, mtimeMs, size }: FileStat): string {
   return `${ino.toString(36)}-${Math.round(mtimeMs * 1000).toString(36)}-${size.toString(36)}`;
-}
-
-function damaged(key: string, sha256: Sha256): MirrorError {
-  return new MirrorError("transient", key, `${key}: damaged on the way; its SHA-256 is not ${sha256}`);
-}
-
-async function copy(spool: Spool, path: string): Promise<void> {
-  const file = await open(path, "wx", 0o644);
-  try {
-    for await (const chunk of spool.stream()) await file.appendFile(chunk);
-  } finally {
-    await file.close();
-  }
-}
-
-async function sha256OfFile(path: string, key: string): Promise<Sha256> {
-  const opened = await openPlainFile(path);
-  if (opened === undefined)
-    throw new MirrorError("transient", key, `${key}: its temporary file has vanished`);
-  const file = new OpenFile(opened.handle, opened.stat.size, "", key);
-  try {
-    const running = sha256Stream();
-    for await (const chunk of file.stream()) running.update(chunk);
-    return running.digest();
-  } finally {
-    await file.close();
-  }
-}
-
-async function inTurn<T>(path: string, work: () => Promise<T>): Promise<T> {
-  const turn = (replacing.get(path) ?? Promise.resolve()).then(work, work);
-  replacing.set(path, turn);
-  try {
-    return await turn;
-  } finally {
-    if (replacing.get(path) === turn) replacing.delete(path);
-  }
 }

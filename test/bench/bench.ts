@@ -1,6 +1,7 @@
 import { closureBench } from "./closure.bench.ts";
 import { formatHashTable, hashBench } from "./hash.bench.ts";
 import { largeBench } from "./large.bench.ts";
+import { loadBench } from "./load.bench.ts";
 import { planBench } from "./plan.bench.ts";
 import { syncBench } from "./sync.bench.ts";
 
@@ -9,6 +10,7 @@ const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   closure: closureBench,
   hash: async () => console.log(formatHashTable(await hashBench())),
   large: largeBench,
+  load: loadBench,
   plan: () => planBench(),
   sync: syncBench,
 };

@@ -13,8 +13,8 @@ import { DUE_INDEX, STATE_INDEX, TABLE_KEY } from "../../adapters/aws/ledger-tab
 import { S3Tree } from "../../adapters/aws/s3-tree.ts";
 import { S3Vault } from "../../adapters/aws/s3-vault.ts";
 import { SqsQueue } from "../../adapters/aws/sqs-queue.ts";
+import type { JournalEntry } from "../../mirror/ledger-entries.ts";
 import { parseOrder, type QueueName } from "../../mirror/orders.ts";
-import type { JournalEntry } from "../../mirror/ports.ts";
 import { makeBucket, removeBucket } from "./s3-buckets.ts";
 
 const newName = (kind: string) => `modferry-${kind}-${randomBytes(6).toString("hex")}`;

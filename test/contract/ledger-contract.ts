@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe } from "vitest";
-import type { JournalEntry, Ledger } from "../../mirror/ports.ts";
+import type { JournalEntry } from "../../mirror/ledger-entries.ts";
+import type { Ledger } from "../../mirror/ports.ts";
 import { ledgerRecordTests } from "./ledger-records.ts";
 import { ledgerRequestTests } from "./ledger-requests.ts";
 import { ledgerSeriesTests } from "./ledger-series.ts";

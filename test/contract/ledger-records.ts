@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { expect, test, vi } from "vitest";
 import { type ModuleVersion, moduleVersion } from "../../gomod/version.ts";
 import { sha256Of } from "../../mirror/body.ts";
-import type { JournalEntry, RecordChange } from "../../mirror/ports.ts";
+import type { JournalEntry, RecordChange } from "../../mirror/ledger-entries.ts";
 import type { VersionRecord } from "../../mirror/records.ts";
 import type { LedgerFixture } from "./ledger-contract.ts";
 import { freshRecord, NOW } from "./ledger-samples.ts";

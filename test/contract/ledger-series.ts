@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { sha256Of } from "../../mirror/body.ts";
-import type { Stop, Watermark } from "../../mirror/ports.ts";
+import type { Stop, Watermark } from "../../mirror/ledger-entries.ts";
 import type { SignedHead } from "../../sumdb/client.ts";
 import type { LedgerFixture } from "./ledger-contract.ts";
 import { NOW } from "./ledger-samples.ts";

@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest";
 import { moduleVersion } from "../../gomod/version.ts";
-import { LARGEST_ITEM, type LedgerItem, type RecordChange } from "../../mirror/ports.ts";
+import { LARGEST_ITEM, type LedgerItem, type RecordChange } from "../../mirror/ledger-entries.ts";
 import type { State, VersionRecord } from "../../mirror/records.ts";
 import type { LedgerFixture } from "./ledger-contract.ts";
 import { freshRecord, NOW } from "./ledger-samples.ts";

@@ -11,9 +11,9 @@ import { App } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
 import type { APIGatewayProxyResult, SQSBatchResponse } from "aws-lambda";
 import type { AwsSettings } from "../../adapters/aws/clients.ts";
-import { defineMirror } from "../../infra/configuration.ts";
+import { type ConfigurationInput, defineMirror } from "../../infra/configuration.ts";
 import { addMirror } from "../../infra/mirror-app.ts";
-import type { Vault } from "../../mirror/ports.ts";
+import type { Ledger, Tree, Vault } from "../../mirror/ports.ts";
 import { newLedger, newQueue, newTree, newVault } from "../contract/aws-stores.ts";
 import type { Call } from "./function-host.ts";
 import { startRelay } from "./metered-endpoint.ts";
@@ -31,6 +31,9 @@ type Program = "plan" | "accept-request" | "work" | "reconcile" | "serve";
 export interface EmulatedMirror extends AsyncDisposable {
   readonly meter: Meter;
   readonly vault: Vault;
+  /** As the functions have them, but not metered. */
+  readonly tree: Tree;
+  readonly ledger: Ledger;
   /** A GOPROXY, as the gateway is to clients. */
   readonly goproxy: string;
   /** Calls of a month, by the schedules. */
@@ -40,11 +43,15 @@ export interface EmulatedMirror extends AsyncDisposable {
   drain(): Promise<void>;
 }
 
-/** @param folder where the stacks are synthesized. */
+/**
+ * @param folder where the stacks are synthesized.
+ * @param engine what the configuration says besides, such as feeds.
+ */
 export async function emulatedMirror(
   settings: AwsSettings,
   upstream: { readonly url: string; readonly vkey: string },
   folder: string,
+  engine: Partial<ConfigurationInput> = {},
 ): Promise<EmulatedMirror> {
   const [tree, vault, ledger, queue] = await Promise.all([
     newTree(settings),
@@ -59,7 +66,7 @@ export async function emulatedMirror(
     () => UPSTREAM_LATENCY,
     () => meter.tally.add("upstream", 1),
   );
-  const deployed = functionsAsDeployed(modules.url, upstream.vkey, folder);
+  const deployed = functionsAsDeployed(modules.url, upstream.vkey, folder, engine);
   const hosts = new Map<Program, ChildProcess>();
   const environment = {
     ...process.env,
@@ -152,6 +159,8 @@ export async function emulatedMirror(
   return {
     meter,
     vault: vault.vault,
+    tree: tree.tree,
+    ledger: ledger.ledger,
     goproxy: `http://127.0.0.1:${(gateway.address() as AddressInfo).port}`,
     ticksPerMonth: {
       plan: deployedAs("plan").perMonth,
@@ -191,8 +200,14 @@ interface FunctionResource {
 }
 
 /** The functions as the stacks deploy them by default, synthesized into `folder`. */
-function functionsAsDeployed(url: string, key: string, folder: string): Map<string, Deployed> {
-  const configuration = defineMirror({ name: NAME, upstreams: [{ name: "proxy", url }], sumdb: [{ key }] });
+function functionsAsDeployed(
+  url: string,
+  key: string,
+  folder: string,
+  engine: Partial<ConfigurationInput>,
+): Map<string, Deployed> {
+  const upstreams = [{ name: "proxy", url }];
+  const configuration = defineMirror({ ...engine, name: NAME, upstreams, sumdb: [{ key }] });
   // It makes each function say where its asset lies.
   const app = new App({ outdir: folder, context: { "aws:cdk:enable-asset-metadata": true } });
   const stacks = addMirror(app, configuration);

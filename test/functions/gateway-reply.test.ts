@@ -2,11 +2,11 @@ import { expect, test } from "vitest";
 import { MemoryTree } from "../../adapters/local/memory-tree.ts";
 import { FunctionLog } from "../../functions/function-log.ts";
 import { gatewayReply, requestPath, unavailable } from "../../functions/gateway-reply.ts";
+import type { Answer } from "../../mirror/answer.ts";
 import { sha256Of } from "../../mirror/body.ts";
 import { MirrorError } from "../../mirror/errors.ts";
 import { METRICS_TYPE } from "../../mirror/metrics-text.ts";
 import type { StoredObject } from "../../mirror/ports.ts";
-import type { Answer } from "../../mirror/serve.ts";
 import type { TreeKey } from "../../mirror/tree-keys.ts";
 
 const log = new FunctionLog({ mirror: "mirror", program: "serve" }, () => {});

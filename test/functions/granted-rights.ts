@@ -30,6 +30,7 @@ export function grantedRights(key: string): Map<string, Needed[]> {
       name: "mirror",
       upstreams: [{ name: "public", url: "https://goproxy.example.com" }],
       sumdb: [{ key }],
+      feeds: { poll: {} },
     }),
   );
   const granted = new Map<string, Needed[]>();

@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { DeleteObjectCommand } from "@aws-sdk/client-s3";
 import type { APIGatewayProxyEvent, Context, SQSEvent } from "aws-lambda";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
@@ -6,8 +7,9 @@ import { modulePath } from "../../gomod/module-path.ts";
 import { moduleVersion } from "../../gomod/version.ts";
 import { handIn } from "../../mirror/inbox.ts";
 import type { RequestKey } from "../../mirror/orders.ts";
+import { want } from "../../mirror/records.ts";
 import { closureVaultKey, type RequestBody, requestInboxKey } from "../../mirror/requests.ts";
-import { latestKey, listKey } from "../../mirror/tree-keys.ts";
+import { latestKey, listKey, zipKey } from "../../mirror/tree-keys.ts";
 import { newLedger, newQueue, newTree, newVault } from "../contract/aws-stores.ts";
 import { describeWithEmulator, emulatedAws, stopEmulator } from "../contract/ministack.ts";
 import { requestBody } from "../mirror/made-mirror.ts";
@@ -206,6 +208,39 @@ async function runAll(): Promise<void> {
   await drain();
   for (const key of [late, goneClosure]) expect((await ledger.ledger.readRequest(key))?.state).toBe("DONE");
   expect((await ledger.ledger.readRequest(alone))?.state).toBe("INCOMPLETE");
+
+  // An operator takes a module out, lets it come back, and has what failed tried again.
+  const operate = (order: object) =>
+    calls.run("Reconcile", () => reconcile.handler({ ...order, by: "a test" }));
+  await operate({ block: A, reason: "told by the test" });
+  expect(await tree.tree.open(latestKey(A))).toBeUndefined();
+  expect(await tree.tree.open(zipKey(moduleVersion(A, "v1.0.0")))).toBeUndefined();
+  await operate({ unblock: A });
+  expect(await tree.tree.open(zipKey(moduleVersion(A, "v1.0.0")))).toBeDefined();
+  await operate({ retry: "*" });
+  await operate({ pause: new Date(Date.now() + 60_000).toISOString(), reason: "told by the test" });
+  await operate({ resume: true });
+
+  // A version is blocked, and listed by another worker, while work fetches it.
+  const order = async (path: string) => {
+    const mv = moduleVersion(path, "v1.0.0");
+    made.add(`${path}@v1.0.0`);
+    const record = want(undefined, mv, "whole", "test", Date.now(), true);
+    await ledger.ledger.write([{ record }]);
+    const body = JSON.stringify({ kind: "fetch", path, versions: ["v1.0.0"] });
+    await calls.run("Work", () => work.handler(messages([body]), context));
+    return mv;
+  };
+  await order("example.com/before");
+  const blocked = "example.com/blocked";
+  const value = { reason: "told by the test", by: "a test", at: Date.now() };
+  await ledger.ledger.writeItem({ kind: "block", name: blocked, revision: 0, value });
+  await setTimeout(1_500);
+  await tree.tree.replace(listKey(modulePath(blocked)), Buffer.from("v1.0.0\n"), undefined);
+  await tree.tree.replace(latestKey(modulePath(blocked)), Buffer.from('{"Version":"v1.0.0"}'), undefined);
+  const caught = await order(blocked);
+  expect((await ledger.ledger.read([caught]))[0]?.state).toBe("BLOCKED");
+  expect(await tree.tree.open(zipKey(caught))).toBeUndefined();
 
   // Readers.
   const paths = ["example.com/a/@v/list", "example.com/a/@v/v1.0.0.zip", "example.com/a/@v/v1.9.0.zip"];

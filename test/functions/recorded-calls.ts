@@ -57,6 +57,8 @@ export class RecordedCalls {
         return { action: "s3:GetObject", resource: object() };
       case "PutObjectCommand":
         return { action: "s3:PutObject", resource: object() };
+      case "DeleteObjectCommand":
+        return { action: "s3:DeleteObject", resource: object() };
       case "ListObjectsV2Command":
         return { action: "s3:ListBucket", resource: this.#name(input.Bucket) };
       case "QueryCommand":

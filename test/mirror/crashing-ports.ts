@@ -13,8 +13,17 @@ export interface Trouble {
   readonly applied: boolean;
 }
 
-/** What gives no promise: it is passed on as it is. */
+/** What gives no promise: it is passed on as it is, or its beginning is a call where `deep` asks for that. */
 const ITERATED = ["keys", "heads", "records", "items", "openWork", "sumdb"];
+
+export interface CrashingOptions {
+  /** What is iterated over, and each call of a checksum database, goes wrong as well. */
+  readonly deep?: boolean;
+  /** Told of each trouble that came to pass. */
+  readonly onTrouble?: (trouble: Trouble) => void;
+  /** Told before each call. */
+  readonly onCall?: () => void;
+}
 
 /** The process was killed: nothing that it does after this takes effect. */
 export class Killed extends Error {}
@@ -26,15 +35,25 @@ export class CrashingPorts {
   #calls = 0;
   #troubles: readonly Trouble[] = [];
   #random: () => number;
+  readonly #options: CrashingOptions;
 
-  constructor(stores: Ports, random: () => number) {
+  constructor(stores: Ports, random: () => number, options: CrashingOptions = {}) {
     this.#random = random;
+    this.#options = options;
     const wrapped = <T extends object>(name: string, port: T): T =>
       new Proxy(port, {
         get: (target, method) => {
           const value: unknown = Reflect.get(target, method);
           if (typeof value !== "function" || typeof method !== "string") return value;
-          if (ITERATED.includes(method)) return value.bind(target);
+          if (ITERATED.includes(method)) {
+            if (options.deep !== true) return value.bind(target);
+            if (method === "sumdb")
+              return (...args: unknown[]) => wrapped("sumdb", Reflect.apply(value, target, args));
+            return (...args: unknown[]) =>
+              this.#iterate({ method: `${name}.${method}`, key: String(args[0]) }, () =>
+                Reflect.apply(value, target, args),
+              );
+          }
           return async (...args: unknown[]) =>
             await this.#call({ method: `${name}.${method}`, key: String(args[0]) }, async () =>
               Reflect.apply(value, target, args),
@@ -61,8 +80,13 @@ export class CrashingPorts {
     this.#troubles = troubles;
   }
 
+  async *#iterate<T>(call: Call, apply: () => AsyncIterable<T>): AsyncGenerator<T> {
+    yield* await this.#call(call, async () => apply());
+  }
+
   async #call<T>(call: Call, apply: () => Promise<T>): Promise<T> {
     const at = this.#calls++;
+    this.#options.onCall?.();
     // Other processes get their turns here, more or fewer.
     for (let turns = Math.floor(this.#random() * 3); turns > 0; turns--) await setImmediate();
     const fault = this.#faultAt(at, call);
@@ -79,6 +103,7 @@ export class CrashingPorts {
     if (this.dead) return { applied: false, sees: new Killed() };
     const trouble = this.#troubles.find((planned) => planned.at === at);
     if (trouble === undefined) return undefined;
+    this.#options.onTrouble?.(trouble);
     if (trouble.kind === "die") {
       this.dead = true;
       return { applied: trouble.applied, sees: new Killed() };

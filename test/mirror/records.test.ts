@@ -4,18 +4,14 @@ import type { ErrorClass } from "../../mirror/errors.ts";
 import {
   BROKEN_AFTER,
   ERROR_BYTES,
-  type Extent,
   FIRST_WAIT,
   failed,
-  fetched,
   LONGEST_FAILED_WAIT,
   LONGEST_WAIT,
-  ORDER_LOST_AFTER,
   revived,
-  type State,
-  type VersionRecord,
-  want,
-} from "../../mirror/records.ts";
+} from "../../mirror/failed-record.ts";
+import { fetched } from "../../mirror/fetched-record.ts";
+import { type Extent, ORDER_LOST_AFTER, type State, type VersionRecord, want } from "../../mirror/records.ts";
 
 const VERSION = moduleVersion("example.com/m", "v1.0.0");
 /** Wants it whole at 1,000 ms, provably, unless told otherwise. */

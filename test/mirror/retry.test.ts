@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { MemoryLedger } from "../../adapters/local/memory-ledger.ts";
 import { moduleVersion } from "../../gomod/version.ts";
+import { OPEN_STATES } from "../../mirror/figures.ts";
 import { retry } from "../../mirror/retry.ts";
-import { OPEN_STATES } from "../../mirror/status.ts";
 import { MadeMirror } from "./made-mirror.ts";
 import { MadeUpstream } from "./made-upstream.ts";
 import { MINUTE, NOW, plantRecord } from "./records-in-states.ts";

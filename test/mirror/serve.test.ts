@@ -1,8 +1,10 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { moduleVersion } from "../../gomod/version.ts";
+import type { Answer } from "../../mirror/answer.ts";
 import { MirrorError } from "../../mirror/errors.ts";
-import { failed, want } from "../../mirror/records.ts";
-import { type Answer, answer } from "../../mirror/serve.ts";
+import { failed } from "../../mirror/failed-record.ts";
+import { want } from "../../mirror/records.ts";
+import { answer } from "../../mirror/serve.ts";
 import { MadeMirror } from "./made-mirror.ts";
 import { MadeUpstream } from "./made-upstream.ts";
 

@@ -1,17 +1,12 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { MemoryLedger } from "../../adapters/local/memory-ledger.ts";
 import { sha256Of } from "../../mirror/body.ts";
+import { printCursor } from "../../mirror/feed-cursor.ts";
+import { needsPerson, OPEN_STATES, readFigures } from "../../mirror/figures.ts";
 import { printMetrics } from "../../mirror/metrics-text.ts";
 import { ownPages } from "../../mirror/own-pages.ts";
 import { setPause } from "../../mirror/pause.ts";
-import {
-  NAMED_STATES,
-  needsPerson,
-  OPEN_STATES,
-  readFigures,
-  readStatus,
-  type StatusParts,
-} from "../../mirror/status.ts";
+import { NAMED_STATES, readStatus, type StatusParts } from "../../mirror/status.ts";
 import { printStatus } from "../../mirror/status-json.ts";
 import { noteTick } from "../../mirror/ticks.ts";
 import { describeWithOracle } from "../go-command.ts";
@@ -90,6 +85,24 @@ describe("the status", () => {
     expect((await figures()).feeds).toEqual([
       { feed: "index", watermark, completeUntil: Date.UTC(2026, 10, 23, 7), freshness: 2.5 * 3600 },
     ]);
+  });
+
+  test("an index that is merely silent stays fresh, and an old version that is tried again holds nothing back", async () => {
+    const ledger = new MemoryLedger();
+    // Read to its end a minute ago, although its newest entry is hours old; no hour before 09 is waited for any more.
+    const cursor = printCursor({ open: "2026-11-23T09", checked: NOW - MINUTE });
+    const timestamp = "2026-11-23T05:20:00.123456Z";
+    await ledger.moveWatermark({ feed: "index", timestamp, cursor, revision: 0 });
+    const retried = { path: "example.com/broken", version: "v1.0.0", revision: 0, state: "PENDING" } as never;
+    const work = [{ feed: "index", window: "2026-11-20T03", change: 1 as const }];
+    await ledger.write([{ record: retried, work }]);
+    const [feed] = (await readFigures(partsOf(ledger))).feeds;
+    expect(feed).toEqual({
+      feed: "index",
+      watermark: Date.UTC(2026, 10, 23, 5, 20, 0, 123),
+      completeUntil: NOW - MINUTE,
+      freshness: 60,
+    });
   });
 
   test("says what is stopped and paused, and that a person is needed for a conflict or a stop only", async () => {

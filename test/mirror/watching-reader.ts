@@ -6,11 +6,13 @@ import { formatModuleVersion, type ModuleVersion, moduleVersion } from "../../go
 import { hashZip } from "../../gomod/zip-check.ts";
 import { bytesSource } from "../../gomod/zip-source.ts";
 import type { Body, Sha256 } from "../../mirror/body.ts";
-import type { Ledger } from "../../mirror/ports.ts";
+import { forgetBlocks } from "../../mirror/blocks.ts";
+import type { Ledger, Vault } from "../../mirror/ports.ts";
 import type { VersionRecord } from "../../mirror/records.ts";
 import { answer } from "../../mirror/serve.ts";
 import {
   infoKey,
+  listKey,
   lookupKey,
   modKey,
   parseTreeKey,
@@ -30,6 +32,21 @@ import { closureByHand, type MadeUpstream } from "./made-upstream.ts";
 const LIMIT = 1 << 24;
 type Lookup = Extract<TreeEntry, { kind: "lookup" }>;
 
+/** What is taken out by hand while the reader looks. */
+export interface TakenOut {
+  readonly ledger: Ledger;
+  readonly vault: Vault;
+  readonly now: () => number;
+  /** A block names it: it is not to be served. */
+  isBlocked(name: string): boolean;
+  /** A block that names it may not have come to its end: what needs the version may still be listed. */
+  isUnsettled(name: string): boolean;
+  /** A block named it at some time of this step. */
+  wasBlocked(name: string): boolean;
+  /** A policy may have refused its zip, whose `.info` and `.mod` come all the same. */
+  hasPolicy(): boolean;
+}
+
 /**
  * A tree that is read after each write as clients might read it: what they must never see goes into `broken`. What is
  * right is known from how the modules were made (`closureByHand`, their hashes), and from an offline go client.
@@ -41,6 +58,10 @@ export class WatchingReader extends MemoryTree {
   readonly #heads = new Map<number, Uint8Array>();
   #newest = 0;
   readonly #lookups: Lookup[] = [];
+  /** Set where versions are blocked meanwhile. */
+  takenOut: TakenOut | undefined;
+  /** What was ever served under a key whose bytes may never change. */
+  readonly #served = new Map<TreeKey, string>();
 
   constructor(upstream: MadeUpstream) {
     super();
@@ -51,9 +72,39 @@ export class WatchingReader extends MemoryTree {
     const before = await super.get(key, LIMIT);
     const result = await super.create(key, body, sha256);
     const after = await super.get(key, LIMIT);
-    if (before !== undefined && before.etag !== after?.etag) this.broken.push(`2: ${key} has changed`);
+    const served = this.#served.get(key) ?? before?.etag;
+    if (served !== undefined && served !== after?.etag) this.broken.push(`2: ${key} has changed`);
+    if (after !== undefined) this.#served.set(key, after.etag);
     if (result === "created") await this.#look(key);
     return result;
+  }
+
+  override async remove(key: TreeKey, previous: string): Promise<"removed" | "changed"> {
+    const before = await super.get(key, LIMIT);
+    const result = await super.remove(key, previous);
+    if (result === "changed" || before === undefined) return result;
+    const entry = parseTreeKey(key);
+    if (entry?.kind === "latest") return result;
+    if (entry?.kind !== "zip" || this.takenOut === undefined) {
+      this.broken.push(`10: ${key} was deleted`);
+      return result;
+    }
+    const { ledger, vault } = this.takenOut;
+    const [record] = await ledger.read([entry.version]);
+    if (record?.state !== "BLOCKED") this.broken.push(`10: ${key} was deleted; it is ${record?.state}`);
+    const kept = await vault.get(`quarantine/${key}`, LIMIT);
+    if (kept === undefined || !Buffer.from(before.bytes).equals(kept))
+      this.broken.push(`10: ${key} was deleted, and does not lie in quarantine`);
+    await this.lookAtLists();
+    return result;
+  }
+
+  /** Each list and `@latest` once more: what they name may have been taken out since. */
+  async lookAtLists(): Promise<void> {
+    for await (const { key } of this.keys()) {
+      const kind = parseTreeKey(key)?.kind;
+      if (kind === "list" || kind === "latest") await this.#look(key as TreeKey);
+    }
   }
 
   override async replace(
@@ -61,13 +112,27 @@ export class WatchingReader extends MemoryTree {
     bytes: Uint8Array,
     previous: string | undefined,
   ): Promise<"replaced" | "changed"> {
+    const before = await super.get(key, LIMIT);
     const result = await super.replace(key, bytes, previous);
     if (result === "changed") return result;
     const kind = parseTreeKey(key)?.kind;
+    if (kind === "list") this.#lookAtDropped(key, before?.bytes ?? new Uint8Array(), bytes);
     if (kind !== "list" && kind !== "latest" && kind !== "treeHead")
       this.broken.push(`2: ${key} was replaced`);
     await this.#look(key);
     return result;
+  }
+
+  /** Only what is blocked, or needs what is blocked, goes off a list. */
+  #lookAtDropped(key: TreeKey, before: Uint8Array, after: Uint8Array): void {
+    const left = new Set(parseVersionList(after).versions);
+    const entry = parseTreeKey(key);
+    for (const version of parseVersionList(before).versions) {
+      if (left.has(version) || entry?.kind !== "list") continue;
+      const closure = closureByHand(this.#upstream.made, `${entry.path}@${version}`);
+      const isOut = [...closure].some(([needed]) => this.takenOut?.wasBlocked(needed) === true);
+      if (!isOut) this.broken.push(`10: ${key} names ${version} no more`);
+    }
   }
 
   /** What a version's record promises is never answered with a 404 unless upstream said so (invariant 6). */
@@ -77,11 +142,27 @@ export class WatchingReader extends MemoryTree {
     if (record === undefined) return;
     await this.#lookAtHeld(record);
     if (record.state === "GONE" || record.state === "WITHHELD") return;
+    // As an endpoint that has just read the blocks.
+    forgetBlocks(ledger);
+    const now = this.takenOut?.now ?? Date.now;
     for (const key of record.wanted === "whole" ? [modKey, infoKey, zipKey] : [modKey]) {
-      const reply = await answer({ tree: this, ledger, now: Date.now }, key(record), LIMIT);
+      const reply = await answer({ tree: this, ledger, now }, key(record), LIMIT);
       if (reply.kind === "text" && reply.status === 404)
         this.broken.push(`6: ${key(record)} answered 404: ${reply.text}`);
+      if (reply.kind === "object") await reply.object.close();
+      if (key === zipKey && reply.kind === "object" && this.takenOut?.isBlocked(name) === true)
+        this.broken.push(`1: ${key(record)} is served, although it is blocked`);
     }
+    await this.#lookAtKeptOut(record, name);
+  }
+
+  /** What is held back, denied or blocked stands in no list. */
+  async #lookAtKeptOut({ state, held, path, version }: VersionRecord, name: string): Promise<void> {
+    if (held === "whole" || (state !== "HELD" && state !== "DENIED" && state !== "BLOCKED")) return;
+    if (this.takenOut?.isUnsettled(name) === true) return;
+    const list = await this.get(listKey(path), LIMIT);
+    if (list !== undefined && parseVersionList(list.bytes).versions.includes(version))
+      this.broken.push(`3: ${path}'s list names ${version}, which is ${state}`);
   }
 
   /** A record says no more than is there, and never that there is nothing to do while there is. */
@@ -93,7 +174,8 @@ export class WatchingReader extends MemoryTree {
       if ((await this.get(key(record), LIMIT)) === undefined)
         this.broken.push(`8: the record holds ${record.held} of ${name}, but ${key(record)} is not there`);
     const idle = record.state === "READY" || record.state === "CONFLICT";
-    if (idle === (record.due !== undefined))
+    const keptOut = record.state === "DENIED" || record.state === "BLOCKED";
+    if (idle ? record.due !== undefined : record.due === undefined && !keptOut)
       this.broken.push(`${name} is ${record.state}, due ${record.due}`);
     if (record.state === "READY" && record.held !== "whole" && record.held !== record.wanted)
       this.broken.push(`${name} is READY with ${record.held} of ${record.wanted}`);
@@ -118,11 +200,15 @@ export class WatchingReader extends MemoryTree {
     switch (entry.kind) {
       case "mod":
         return this.#same("1", entry, h1OfGoMod(bytes), this.#madeOf(entry.version).modH1);
-      case "zip":
+      case "zip": {
+        const name = formatModuleVersion(entry.version);
+        if (this.takenOut?.isBlocked(name) === true && !this.takenOut.isUnsettled(name))
+          this.broken.push(`10: ${entry.key} is stored, although it is blocked`);
         return this.#same("1", entry, await hashZip(bytesSource(bytes)), this.#madeOf(entry.version).zipH1);
+      }
       case "info":
-        // Tools take an .info for a promise of the other two.
-        for (const file of [modKey, zipKey])
+        // Tools take an .info for a promise of the other two, but where the zip is refused.
+        for (const file of this.#mayBeRefused(entry.version) ? [modKey] : [modKey, zipKey])
           if ((await this.get(file(entry.version), LIMIT)) === undefined)
             this.broken.push(`3: ${entry.key} before ${file(entry.version)}`);
         return;
@@ -145,6 +231,12 @@ export class WatchingReader extends MemoryTree {
         for (const head of [undefined, ...this.#heads.values()]) await this.#provable(head, [entry]);
       }
     }
+  }
+
+  #mayBeRefused(version: ModuleVersion): boolean {
+    const { takenOut } = this;
+    if (takenOut === undefined) return false;
+    return takenOut.hasPolicy() || takenOut.wasBlocked(formatModuleVersion(version));
   }
 
   /** A client may have it from now on. */
@@ -178,6 +270,9 @@ export class WatchingReader extends MemoryTree {
   async #usable(namedBy: string, name: string): Promise<void> {
     const database = this.#upstream.database.verifier.name;
     for (const [needed, extent] of closureByHand(this.#upstream.made, name)) {
+      if (this.takenOut?.isUnsettled(needed) === true) continue;
+      if (needed === name && this.takenOut?.isBlocked(name) === true)
+        this.broken.push(`3: ${namedBy} names ${name}, which is blocked`);
       const [path = "", version = ""] = needed.split("@");
       const mv = moduleVersion(path, version);
       const keys = extent === "whole" ? [infoKey(mv), modKey(mv), zipKey(mv)] : [modKey(mv)];

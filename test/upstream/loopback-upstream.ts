@@ -31,6 +31,8 @@ export interface UpstreamOptions {
   readonly synthetic?: number;
   /** Let lookups carry many different, older heads, as shared caches do. Needs `preset`. */
   readonly oldHeads?: boolean;
+  /** So many made-up versions, and their index at `<url>/index`, instead of trees; only kinds of requests are counted. */
+  readonly generate?: number;
 }
 
 /** Requests since the start or the last reset, whatever the answers were; paths as decoded from the URL. */
@@ -50,6 +52,7 @@ type RequestKind =
   | "tile"
   | "supported"
   | "head"
+  | "index"
   | "other";
 
 export interface LoopbackUpstream {
@@ -108,6 +111,7 @@ async function flags(options: UpstreamOptions, scratch: string): Promise<string[
   if (options.preset === true) list.push("-preset");
   if (options.synthetic !== undefined) list.push("-synthetic", String(options.synthetic));
   if (options.oldHeads === true) list.push("-old-heads");
+  if (options.generate !== undefined) list.push("-generate", String(options.generate));
   return list;
 }
 

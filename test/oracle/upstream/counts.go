@@ -13,10 +13,12 @@ type counts struct {
 	mu    sync.Mutex
 	Paths map[string]int `json:"paths"`
 	Kinds map[string]int `json:"kinds"`
+	// eachPath: else only kinds are counted.
+	eachPath bool
 }
 
-func newCounts() *counts {
-	c := &counts{}
+func newCounts(eachPath bool) *counts {
+	c := &counts{eachPath: eachPath}
 	c.reset()
 	return c
 }
@@ -30,7 +32,9 @@ func (c *counts) reset() {
 func (c *counts) add(path, sumdbPrefix string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.Paths[path]++
+	if c.eachPath {
+		c.Paths[path]++
+	}
 	c.Kinds[kind(path, sumdbPrefix)]++
 }
 
@@ -51,6 +55,9 @@ func kind(name, sumdbPrefix string) string {
 			return "head"
 		}
 		return "other"
+	}
+	if name == "/index" {
+		return "index"
 	}
 	if strings.HasSuffix(name, "/@latest") {
 		return "latest"

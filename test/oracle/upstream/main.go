@@ -41,6 +41,7 @@ func run() error {
 	preset := flag.Bool("preset", false, "record all versions present at start, in one order, spread among the synthetic records")
 	synthetic := flag.Int64("synthetic", 0, "`number` of synthetic records, so that the tree has several tile levels")
 	oldHeads := flag.Bool("old-heads", false, "let lookups carry many different, older tree heads, as shared caches do")
+	generate := flag.Int("generate", 0, "serve so many made-up versions, and their index at /index, instead of trees; all are recorded")
 	hashFile := flag.String("hash-file", "", "keep computed zip hashes in this `file`")
 	flag.Parse()
 
@@ -52,13 +53,17 @@ func run() error {
 		}
 		tree.only = only
 	}
-	database, err := newDatabase(*name, *seed, *oldHeads, tree.goSum)
+	var served files = tree
+	if *generate > 0 {
+		served, *preset = newGenerated(*generate), true
+	}
+	database, err := newDatabase(*name, *seed, *oldHeads, served.goSum)
 	if err != nil {
 		return err
 	}
 	var present []module.Version
 	if *preset {
-		if present, err = tree.versions(); err != nil {
+		if present, err = served.versions(); err != nil {
 			return err
 		}
 	}
@@ -73,7 +78,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	go http.Serve(listener, newHandler(tree, database))
+	go http.Serve(listener, newHandler(served, database, *generate == 0))
 	err = json.NewEncoder(os.Stdout).Encode(map[string]string{
 		"url":  "http://" + listener.Addr().String(),
 		"vkey": database.vkey,
@@ -86,9 +91,16 @@ func run() error {
 	return tree.hashes.save()
 }
 
-// newHandler routes: the database, the control paths under /-/ (no module path begins with "-"), the tree.
-func newHandler(tree *tree, database *database) http.Handler {
-	counts := newCounts()
+// files are what a GOPROXY serves, with what the database records of them.
+type files interface {
+	http.Handler
+	goSum(path, version string) ([]byte, error)
+	versions() ([]module.Version, error)
+}
+
+// newHandler routes: the database, the control paths under /-/ (no module path begins with "-"), the files.
+func newHandler(served files, database *database, eachPath bool) http.Handler {
+	counts := newCounts(eachPath)
 	prefix := "/sumdb/" + database.name
 	records := http.StripPrefix(prefix, withLookup(sumdb.NewServer(database)))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -114,7 +126,7 @@ func newHandler(tree *tree, database *database) http.Handler {
 			records.ServeHTTP(w, r)
 		default:
 			counts.add(path, prefix)
-			tree.ServeHTTP(w, r)
+			served.ServeHTTP(w, r)
 		}
 	})
 }

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
-import { parseRecord, printRecord } from "../../adapters/aws/ledger-items.ts";
+import { parseRecord, printRecord } from "../../adapters/aws/record-item.ts";
 import { moduleVersion } from "../../gomod/version.ts";
-import { fetched, want } from "../../mirror/records.ts";
+import { fetched } from "../../mirror/fetched-record.ts";
+import { want } from "../../mirror/records.ts";
 
 test("an item of the time when a mirror had one database reads as that database's record", () => {
   const version = moduleVersion("example.com/a", "v1.0.0");
