@@ -95,7 +95,13 @@ export class PipelineStack extends Stack {
     const schedule = polls ? ["feeds/*"] : [];
     grantVault(plan, {
       read: ["inbox/requests/*", ...schedule],
-      write: ["inbox/requests/*", "evidence/fork/*", "decisions/clear-fork/*", ...schedule],
+      write: [
+        "inbox/requests/*",
+        "evidence/fork/*",
+        "decisions/clear-fork/*",
+        "decisions/resume-upstream/*",
+        ...schedule,
+      ],
     });
     grantLedger(plan, [
       "GetItem",

@@ -1,7 +1,7 @@
 import type { ChecksumDatabase } from "./checksum-database.ts";
 import { asMirrorError, type MirrorError } from "./errors.ts";
 import { type Deadline, type MirrorParts, noDeadline } from "./parts.ts";
-import { TICK_LEASE } from "./plan.ts";
+import { TICK_LEASE } from "./tick-lease.ts";
 
 type Completing = Pick<ChecksumDatabase, "name" | "complete">;
 

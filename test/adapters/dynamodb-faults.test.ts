@@ -141,7 +141,7 @@ test("a transaction that another one held up is tried again; one whose condition
 
 test.each([
   ["an attribute that we do not write", { extra: { S: "x" } }],
-  ["a state that we do not know", { state: { S: "BLOCKED" } }],
+  ["a state that we do not know", { state: { S: "MISLAID" } }],
   ["a number that is none", { wantedAt: { N: "1.5" } }],
   ["a list", { wish: { L: [] } }],
   ["no revision", { revision: undefined }],

@@ -28,11 +28,11 @@ const { SyncProgress } = await import("../../cli/progress.ts");
 const { syncRound } = await import("../../cli/sync-round.ts");
 
 const ledger: Record<string, number> = {};
-const { prototype } = SqliteLedger;
-const methods = Object.getOwnPropertyNames(prototype).filter(
-  (name) => !["constructor", "close"].includes(name),
-);
-countMethods(prototype, methods, ledger);
+// Its methods are its own and those of the class that it extends.
+for (let of: object = SqliteLedger.prototype; of !== Object.prototype; of = Object.getPrototypeOf(of)) {
+  const names = Object.getOwnPropertyNames(of).filter((name) => !["constructor", "close"].includes(name));
+  countMethods(of, names, ledger);
+}
 
 const environment = readEnvironment(process.env);
 const flags = ["--config", config, "--mirror", folder];

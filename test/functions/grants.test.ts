@@ -242,6 +242,12 @@ async function runAll(): Promise<void> {
   expect((await ledger.ledger.read([caught]))[0]?.state).toBe("BLOCKED");
   expect(await tree.tree.open(zipKey(caught))).toBeUndefined();
 
+  // An upstream that refused us is asked again.
+  const stopped = { "": { at: 1, reason: "told by the test", probeAt: 1 } };
+  const host = "refusing.example.com";
+  await ledger.ledger.writeItem({ kind: "upstream", name: host, revision: 0, value: { stopped } });
+  await calls.run("Plan", () => plan.handler({ resumeUpstream: host, by: "a test" }, context));
+
   // Readers.
   const paths = ["example.com/a/@v/list", "example.com/a/@v/v1.0.0.zip", "example.com/a/@v/v1.9.0.zip"];
   // The last of the tiles is in the head's tree, and not held yet.

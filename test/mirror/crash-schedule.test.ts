@@ -2,13 +2,13 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import { zipChecker } from "../../adapters/local/zip-checker.ts";
 import { modulePath } from "../../gomod/module-path.ts";
-import { plan } from "../../mirror/plan.ts";
 import type { RequestBody } from "../../mirror/requests.ts";
 import { parseTreeKey } from "../../mirror/tree-keys.ts";
 import { verifyMirror } from "../../mirror/verify.ts";
 import { CrashSimulation, type Step } from "./crash-simulation.ts";
 import { MadeMirror } from "./made-mirror.ts";
 import { MadeUpstream } from "./made-upstream.ts";
+import { pollTick } from "./poll-tick.ts";
 
 /** Schedules in each run of the suite; MODFERRY_CASES asks for more. */
 const CASES = Number(process.env.MODFERRY_CASES ?? 250);
@@ -81,7 +81,7 @@ const clean = new Map<string, Promise<Map<string, string>>>();
 async function cleanRun(bodies: readonly number[], planned: boolean): Promise<Map<string, string>> {
   const mirror = new MadeMirror(universe());
   for (const at of bodies) await mirror.request(BODIES[at] as Partial<RequestBody>);
-  if (planned) await plan(mirror.parts, FEED.map(modulePath), "test");
+  if (planned) await pollTick(mirror.parts, FEED.map(modulePath), "test");
   await mirror.drain();
   return await moduleFiles(mirror.tree);
 }

@@ -7,7 +7,6 @@ import { handIn } from "../../mirror/inbox.ts";
 import type { RecordChange, Watermark } from "../../mirror/ledger-entries.ts";
 import { type Order, POLL_FEED, type QueueName, type RequestKey } from "../../mirror/orders.ts";
 import { noDeadline } from "../../mirror/parts.ts";
-import { plan } from "../../mirror/plan.ts";
 import { reconcile } from "../../mirror/reconcile.ts";
 import type { RequestBody } from "../../mirror/requests.ts";
 import { work } from "../../mirror/work.ts";
@@ -15,6 +14,7 @@ import type { TileExtent } from "../../sumdb/tile-extent.ts";
 import { CrashingPorts, randomFrom, type Trouble } from "./crashing-ports.ts";
 import { MINUTE, type Ports, processOf, requestBody, TestClock } from "./made-mirror.ts";
 import type { MadeUpstream } from "./made-upstream.ts";
+import { pollTick } from "./poll-tick.ts";
 import { WatchingReader } from "./watching-reader.ts";
 
 /** Something that happens to a mirror, and what goes wrong meanwhile. */
@@ -173,14 +173,16 @@ export class CrashSimulation {
   /** @returns whether the tick has read every list and moved the watermark. */
   async #tick(troubles: readonly Trouble[]): Promise<boolean> {
     const feed = this.#feed.map(modulePath);
+    // Every module's time has come, also that of one whose list has failed.
+    this.clock.ms += 24 * 60 * MINUTE;
     const ofFeed = [...this.#upstream.made.values()].filter(({ version }) => feed.includes(version.path));
     this.ledger.planned = troubles.some(({ kind }) => kind === "fail")
       ? undefined
       : ofFeed.map(({ version }) => formatModuleVersion(version));
     let done = false;
     await this.#run(0, troubles, async ({ parts, owner }) => {
-      const { skipped, failed } = await plan(parts, feed, owner);
-      done = !skipped && failed.length === 0;
+      const read = await pollTick(parts, feed, owner);
+      done = read !== "skipped" && read.failed.length === 0 && read.unreached === 0;
     });
     return done;
   }

@@ -1,6 +1,17 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { MemoryLedger } from "../../adapters/local/memory-ledger.ts";
-import { liftPause, readPause, setMaintenance, setPause } from "../../mirror/pause.ts";
+import {
+  liftPause,
+  maintenanceWindows,
+  readPause,
+  readPauseUnder,
+  setMaintenance,
+  setPause,
+} from "../../mirror/pause.ts";
+import { tick } from "../../mirror/tick.ts";
+import { subscribed } from "./made-index.ts";
+import { MadeMirror } from "./made-mirror.ts";
+import { MadeUpstream } from "./made-upstream.ts";
 
 const HOUR = 3_600_000;
 /** A Monday. */
@@ -65,4 +76,63 @@ test("what is no pause is refused with the field", async () => {
   );
   await ledger.writeItem({ kind: "control", name: "pause", revision: 0, value: { until: 5 } });
   await expect(readPause(ledger, MONDAY)).rejects.toThrow(/pause: until/);
+});
+
+describe("the maintenance windows of a configuration", () => {
+  const SUNDAYS = { days: ["sun" as const], from: "22:00", to: "02:00", reason: "backup" };
+  const world = () => {
+    const calls: string[] = [];
+    const ledger = new MemoryLedger(({ method, key }) => void calls.push(`${method} ${key}`));
+    const mirror = new MadeMirror(new MadeUpstream());
+    mirror.clock.ms = MONDAY;
+    const nothing = { subscriptions: subscribed(), indexes: [] };
+    const ticked = async (maintenance?: readonly (typeof SUNDAYS)[]) => {
+      calls.length = 0;
+      return await tick(
+        { ...mirror.parts, ledger },
+        { ...nothing, ...(maintenance && { maintenance }) },
+        "one",
+      );
+    };
+    return { mirror, ledger, calls, ticked };
+  };
+
+  test("are obeyed by the first tick, which alone writes them down, and shown by the ledger", async () => {
+    const { mirror, ledger, calls, ticked } = world();
+    const paused = { until: MONDAY + 2 * HOUR, reason: "backup", by: "maintenance window" };
+    expect(await ticked([SUNDAYS])).toEqual({ outcome: "paused", pause: paused });
+    expect(calls.filter((call) => call.startsWith("ledger.writeItem"))).toEqual(["ledger.writeItem pause"]);
+    expect(await readPause(ledger, MONDAY)).toEqual(paused);
+    expect((await ticked([SUNDAYS])).outcome).toBe("paused");
+    expect(calls).toEqual(["ledger.readItem pause"]);
+    mirror.clock.ms = MONDAY + 2 * HOUR;
+    expect((await ticked([SUNDAYS])).outcome).toBe("ticked");
+    expect(calls.filter((call) => call.startsWith("ledger.writeItem"))).toEqual([]);
+  });
+
+  test("replace those of yesterday's, or end them, and take nothing from an operator's pause", async () => {
+    const { mirror, ledger, calls, ticked } = world();
+    await ticked([SUNDAYS]);
+    expect((await ticked([{ ...SUNDAYS, to: "00:00" }])).outcome).toBe("ticked");
+    await ticked([SUNDAYS]);
+    await setPause(ledger, { until: MONDAY + HOUR, reason: "freeze", by: "ops" });
+    expect(await ticked([])).toMatchObject({ outcome: "paused", pause: { reason: "freeze" } });
+    mirror.clock.ms = MONDAY + HOUR;
+    expect((await ticked([])).outcome).toBe("ticked");
+    expect(calls.filter((call) => /writeItem|deleteItem/.test(call))).toEqual([]);
+    // A run without a configuration leaves alone what one with it has set.
+    await ticked([SUNDAYS]);
+    expect((await ticked()).outcome).toBe("paused");
+  });
+
+  test("fit into the ledger beside the longest pause", async () => {
+    const ledger = new MemoryLedger();
+    const most = Array.from({ length: 14 }, () => ({ from: "22:00", to: "02:00", reason: "x".repeat(20) }));
+    expect(maintenanceWindows.safeParse(most).success).toBe(true);
+    expect(maintenanceWindows.safeParse([...most, most[0]]).success).toBe(false);
+    await setPause(ledger, { until: MONDAY, reason: "x".repeat(300), by: "y".repeat(200) });
+    expect(await readPauseUnder(ledger, maintenanceWindows.parse(most), MONDAY + HOUR)).toMatchObject({
+      reason: "x".repeat(20),
+    });
+  });
 });

@@ -3,13 +3,14 @@ import { modulePath } from "../../gomod/module-path.ts";
 import { moduleVersion } from "../../gomod/version.ts";
 import { MirrorError } from "../../mirror/errors.ts";
 import { noDeadline } from "../../mirror/parts.ts";
-import { plan, TICK_LEASE } from "../../mirror/plan.ts";
 import { reconcile } from "../../mirror/reconcile.ts";
 import { ORDER_LOST_AFTER } from "../../mirror/records.ts";
 import { closureVaultKey } from "../../mirror/requests.ts";
+import { TICK_LEASE } from "../../mirror/tick-lease.ts";
 import { work } from "../../mirror/work.ts";
 import { MadeMirror, MINUTE } from "./made-mirror.ts";
 import { MadeUpstream } from "./made-upstream.ts";
+import { pollTick } from "./poll-tick.ts";
 
 const FEED = ["example.com/a", "example.com/b", "example.com/c"].map(modulePath);
 
@@ -27,14 +28,14 @@ describe("the poll feed", () => {
   test("lists what is new, once, and again only what has come since", async () => {
     const upstream = threeModules();
     const mirror = new MadeMirror(upstream);
-    expect(await plan(mirror.parts, FEED, "one")).toMatchObject({ found: 4, failed: [], skipped: false });
+    expect(await pollTick(mirror.parts, FEED, "one")).toMatchObject({ found: 4, failed: [] });
     await mirror.drain();
     expect(await mirror.text("example.com/a/@v/list")).toBe("v1.0.0\nv1.1.0\n");
     upstream.asked.clear();
-    expect((await plan(mirror.parts, FEED, "one")).found).toBe(0);
+    expect(await pollTick(mirror.parts, FEED, "one")).toMatchObject({ found: 0 });
     expect(upstream.count()).toBe(FEED.length);
     upstream.add("example.com/c@v1.1.0");
-    expect((await plan(mirror.parts, FEED, "one")).found).toBe(1);
+    expect(await pollTick(mirror.parts, FEED, "one")).toMatchObject({ found: 1 });
     await mirror.drain();
     expect(await mirror.text("example.com/c/@v/list")).toBe("v1.0.0\nv1.1.0\n");
   });
@@ -43,10 +44,10 @@ describe("the poll feed", () => {
     const mirror = new MadeMirror(threeModules());
     await mirror.request({ wishes: ["example.com/a@v1.0.0"] });
     expect(await mirror.text("example.com/c/@v/list")).toBe("");
-    await plan(mirror.parts, FEED, "one");
+    await pollTick(mirror.parts, FEED, "one");
     await mirror.drain();
     expect(await mirror.text("example.com/c/@v/list")).toBe("v1.0.0\n");
-    expect((await plan(mirror.parts, FEED, "one")).found).toBe(0);
+    expect(await pollTick(mirror.parts, FEED, "one")).toMatchObject({ found: 0 });
   });
 
   test("a module that fails is named and holds none of the others; an odd list holds nothing at all", async () => {
@@ -54,25 +55,26 @@ describe("the poll feed", () => {
     upstream.wrong.set("list example.com/a", new MirrorError("transient", "a", "a: 503"));
     upstream.wrong.set("list example.com/b", Buffer.from("v1.0.0\nv7.0.0\nv1\nmaster\n../../x\n\n"));
     const mirror = new MadeMirror(upstream);
-    const { found, failed } = await plan(mirror.parts, FEED, "one");
-    expect([found, failed.map(({ module }) => module)]).toEqual([2, ["example.com/a"]]);
+    expect(await pollTick(mirror.parts, FEED, "one")).toMatchObject({
+      found: 2,
+      failed: [{ module: "example.com/a", class: "transient" }],
+    });
     await mirror.drain();
     expect(await mirror.text("example.com/b/@v/list")).toBe("v1.0.0\n");
     upstream.wrong.clear();
-    expect((await plan(mirror.parts, FEED, "one")).found).toBe(2);
+    // A module that failed is left alone for an hour.
+    mirror.clock.ms += 60 * MINUTE;
+    expect(await pollTick(mirror.parts, FEED, "one")).toMatchObject({ found: 2 });
   });
 
   test("two planners never tick at once, and the next goes on when one has died", async () => {
     const mirror = new MadeMirror(threeModules());
     await mirror.ledger.takeLease("plan", "dead", mirror.clock.ms, mirror.clock.ms + TICK_LEASE);
-    expect(await plan(mirror.parts, FEED, "two")).toMatchObject({ skipped: true });
+    expect(await pollTick(mirror.parts, FEED, "two")).toBe("skipped");
     mirror.clock.ms += TICK_LEASE + 1;
-    expect(await plan(mirror.parts, FEED, "two")).toMatchObject({ skipped: false, found: 4 });
-    const [first, second] = await Promise.all([
-      plan(mirror.parts, FEED, "three"),
-      plan(mirror.parts, FEED, "four"),
-    ]);
-    expect([first.skipped, second.skipped].sort()).toEqual([false, true]);
+    expect(await pollTick(mirror.parts, FEED, "two")).toMatchObject({ found: 4 });
+    const both = await Promise.all(["three", "four"].map((owner) => pollTick(mirror.parts, FEED, owner)));
+    expect(both.filter((one) => one === "skipped")).toHaveLength(1);
   });
 
   test("a tick that dies between the request and the records is made good by the next", async () => {
@@ -80,10 +82,10 @@ describe("the poll feed", () => {
     const mirror = new MadeMirror(upstream);
     const write = mirror.ledger.write.bind(mirror.ledger);
     mirror.ledger.write = async () => Promise.reject(new Error("died"));
-    await expect(plan(mirror.parts, FEED, "one")).rejects.toThrow("died");
+    await expect(pollTick(mirror.parts, FEED, "one")).rejects.toThrow("died");
     mirror.ledger.write = write;
     expect(await mirror.ledger.readWatermark("poll")).toBeUndefined();
-    await plan(mirror.parts, FEED, "one");
+    await pollTick(mirror.parts, FEED, "one");
     await mirror.drain();
     expect(await mirror.text("example.com/a/@v/list")).toBe("v1.0.0\nv1.1.0\n");
     expect(await mirror.ledger.readWatermark("poll")).toMatchObject({ revision: 1 });

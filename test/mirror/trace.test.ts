@@ -3,11 +3,11 @@ import { MemoryQueue } from "../../adapters/local/memory-queue.ts";
 import { modulePath } from "../../gomod/module-path.ts";
 import { version } from "../../gomod/version.ts";
 import { type Order, parseOrder } from "../../mirror/orders.ts";
-import { plan } from "../../mirror/plan.ts";
 import { currentTrace, newTraceId, traceOfRequest, withTrace } from "../../mirror/trace.ts";
 import { tracedQueue } from "../../mirror/traced-queue.ts";
 import { MadeMirror } from "./made-mirror.ts";
 import { MadeUpstream } from "./made-upstream.ts";
+import { pollTick } from "./poll-tick.ts";
 
 const A = "0af7651916cd43dd8448eb211c80319c";
 const ROOT = "1-5759e988-bd862e3fe1be46a994272793";
@@ -84,7 +84,7 @@ describe("an order's trace", () => {
     const handedIn: Parameters<typeof acceptRequest>[1][] = [];
     const tick = newTraceId();
     const accept = async (_parts: unknown, request: (typeof handedIn)[number]) => void handedIn.push(request);
-    await withTrace(tick, () => plan(parts, [modulePath("example.com/a")], "test", { accept }));
+    await withTrace(tick, () => pollTick(parts, [modulePath("example.com/a")], "test", { accept }));
     // Another process, which knows nothing but what lies in the vault.
     expect(currentTrace()).toBeUndefined();
     for (const request of handedIn) await acceptRequest(parts, request);

@@ -32,6 +32,7 @@ const details = await fc.check(property, {
   seed,
   numRuns: count,
   endOnFailure: !shrink,
+  ...(shrink && { interruptAfterTimeLimit: Number(process.argv[5] ?? 120_000) }),
   ...(path === undefined ? {} : { path }),
 });
 const outcome: Outcome = {

@@ -16,6 +16,8 @@ export class WatchedLedger extends MemoryLedger {
   readonly #lines: readonly IndexLine[];
   /** Ever seen in a state that holds no feed back. */
   readonly #excepted = new Set<string>();
+  /** Ever listed: some request has it as a root, and lists it again once it may be. */
+  readonly #roots = new Set<string>();
   /** What the index showed when it was last read to its end. */
   readAtEnd: readonly IndexLine[] = [];
 
@@ -29,6 +31,7 @@ export class WatchedLedger extends MemoryLedger {
     const results = await super.write(changes);
     for (const { record } of changes) {
       const name = formatModuleVersion(record);
+      if (record.listed) this.#roots.add(name);
       if (HOLDS_NOTHING_BACK.includes(record.state)) this.#excepted.add(name);
       await this.#reader.lookAtRecord(this, name);
     }
@@ -41,7 +44,8 @@ export class WatchedLedger extends MemoryLedger {
       for (const { Path, Version, Timestamp } of this.#lines) {
         if (compareStamps(Timestamp as IndexStamp, upTo) > 0) continue;
         const [record] = await this.read([parseModuleVersion(`${Path}@${Version}`)]);
-        if (record === undefined || !isRoot(record))
+        const isKnown = record !== undefined && (isRoot(record) || this.#roots.has(formatModuleVersion(record)));
+        if (!isKnown)
           this.#broken(`the watermark ${upTo} passes ${Path}@${Version}, which is not recorded`);
       }
     }
