@@ -21,6 +21,7 @@ const FLAGS = {
   once: { type: "boolean" },
   every: { type: "string" },
   "from-modcache": { type: "boolean" },
+  refresh: { type: "boolean" },
   timeout: { type: "string" },
   checksum: { type: "boolean" },
   name: { type: "string" },

@@ -54,6 +54,7 @@ const VERBS: Readonly<Record<string, VerbLine>> = {
       "once",
       "every",
       "from-modcache",
+      "refresh",
       "vulndb",
       "name",
       "json",

@@ -52,6 +52,8 @@ export interface Options {
   /** Whether the arguments name a module cache, and the folder of it that is laid out as a GOPROXY, once it is known. */
   readonly fromModcache: boolean;
   readonly seed?: string;
+  /** Of `sync`: the arguments are held versions, of which upstream is asked again. */
+  readonly refresh: boolean;
   /** Of `pull`. */
   readonly pull: { readonly delete: boolean; readonly checksum: boolean };
   /** The name of the request to be made. */
@@ -116,6 +118,7 @@ export function parseOptions(
     config: values.config,
     every: parseEvery(values.every, values.once ?? false, values.config),
     fromModcache: values["from-modcache"] ?? false,
+    refresh: values.refresh ?? false,
     pull: { delete: values.delete ?? false, checksum: values.checksum ?? false },
     name: parseName(values.name ?? (verb === "record" ? RECORDING_NAME : SYNC_NAME)),
     command,

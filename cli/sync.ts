@@ -13,6 +13,7 @@ import type { CliEnvironment } from "./environment.ts";
 import type { Options } from "./options.ts";
 import { type Output, oneLine } from "./output.ts";
 import { SyncProgress } from "./progress.ts";
+import { refresh } from "./refresh.ts";
 import { statusParts } from "./status.ts";
 import { acceptWaiting, clearFork, syncRound, workOff } from "./sync-round.ts";
 import { syncVulndb } from "./vulndb.ts";
@@ -27,6 +28,7 @@ const INBOX_LOOK = 2_000;
  * database is stopped.
  */
 export async function sync(options: Options, environment: CliEnvironment, output: Output): Promise<number> {
+  if (options.refresh) return await refresh(options, environment, output);
   if (options.fromModcache) {
     const { folder, bodies } = await moduleCacheRequests(options.arguments, environment.variables);
     return await syncRequests(bodies, options.name, { ...options, seed: folder }, environment, output);

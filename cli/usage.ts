@@ -6,10 +6,12 @@ export const USAGE = `usage: modferry VERB …
                       [--clear-fork NAME] [--vulndb URL] [--name NAME] [--json] [--log json] [--metrics FILE.prom]
   modferry sync --config FILE [--once | --every 10m] [WISH…]
   modferry sync --from-modcache [DIR]
+  modferry sync --refresh module@version… [--mirror ADDR] [--config FILE] [--json]
       mirrors what the wishes need; WISH: go.mod, go.sum, go.work, module@version, module@latest, a request file
       (FILE.json, as record writes), or - (stdin: the output of go list -m -json all). FILE: the configuration that
       \`cdk deploy\` takes (.ts, .mjs or .json), whose feeds are read too. DIR: a module cache (default: \`go env
-      GOMODCACHE\`), whose files are taken where the checksum database proves them
+      GOMODCACHE\`), whose files are taken where the checksum database proves them. With --refresh, upstream is asked
+      again for these held versions: nothing changes where it has the same, lost and damaged files are brought back
   modferry serve [--mirror ADDR] [--listen 127.0.0.1:3000] [--upstream URL [--sumdb "VKEY [URL]"]…] [--log json]
       serves the mirror as a GOPROXY; with an upstream, tiles of the checksum database that it lacks are got from there
   modferry verify [--mirror ADDR] [--sumdb "VKEY"]… [--json]

@@ -1,6 +1,6 @@
 import { matchPrefixPatterns } from "../gomod/path-pattern.ts";
 import { type ModuleVersion, parseModuleVersion } from "../gomod/version.ts";
-import { type Block, forgetBlocks, parseBlock, printBlock, readBlocks } from "./blocks.ts";
+import { type Block, forgetBlocks, parseBlock, printBlock } from "./blocks.ts";
 import { sha256Of } from "./body.ts";
 import { unlistDependents } from "./dependents.ts";
 import type { MirrorParts } from "./parts.ts";
@@ -74,9 +74,10 @@ export async function applyBlock(
  * Blocks that a crash has left half done, and those that were done while a unit of work that had begun before could
  * still be at it: for reconcile. @returns how many were applied.
  */
-export async function finishBlocks(parts: BlockParts): Promise<number> {
+export async function finishBlocks(parts: BlockParts, blocks: readonly Block[]): Promise<number> {
   let applied = 0;
-  for (const block of await readBlocks(parts.ledger)) {
+  for (const block of blocks) {
+    if (block.lifted !== undefined) continue;
     const safe = block.at + ORDER_LOST_AFTER;
     const left = block.applied === undefined || (block.applied < safe && parts.now() >= safe);
     if (!left) continue;

@@ -20,6 +20,8 @@ export interface Block {
   readonly at: number;
   /** When all that it names was last taken out; absent until it was so once. */
   readonly applied?: number;
+  /** When it was lifted: it blocks nothing more, and is kept until no unit of work can still go by it. */
+  readonly lifted?: number;
   readonly revision: number;
 }
 
@@ -31,6 +33,7 @@ const valueShape = z.object({
   by: z.string().min(1).max(200),
   at: z.int().min(0),
   applied: z.int().min(0).optional(),
+  lifted: z.int().min(0).optional(),
 });
 
 /** @throws MirrorError misuse where it is neither `module@version` nor a pattern. */
@@ -61,12 +64,18 @@ export function parseBlock({ name, revision, value }: LedgerItem): Block {
     const reason = "blocked, but why cannot be read; unblock it and block it again";
     return { name, revision, reason, by: "unknown", at: 0 };
   }
-  const { applied, ...rest } = parsed.data;
-  return { name, revision, ...rest, ...(applied === undefined ? {} : { applied }) };
+  const { applied, lifted, ...rest } = parsed.data;
+  const times = { ...(applied === undefined ? {} : { applied }), ...(lifted === undefined ? {} : { lifted }) };
+  return { name, revision, ...rest, ...times };
 }
 
-/** Every block, from the ledger. */
+/** Every block that is in force, from the ledger. */
 export async function readBlocks(ledger: Pick<Ledger, "items">): Promise<Block[]> {
+  return (await readAllBlocks(ledger)).filter(({ lifted }) => lifted === undefined);
+}
+
+/** Also those that were lifted a short while ago. */
+export async function readAllBlocks(ledger: Pick<Ledger, "items">): Promise<Block[]> {
   const blocks: Block[] = [];
   for await (const item of ledger.items("block")) blocks.push(parseBlock(item));
   return blocks;

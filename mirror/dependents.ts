@@ -56,10 +56,12 @@ export async function* requestsWith(
 }
 
 async function unlist(parts: DependentsParts, roots: readonly ModuleVersion[]): Promise<number> {
-  const records = await parts.ledger.read(roots);
-  const listed = records.filter((record) => record?.listed === true).filter((record) => record !== undefined);
+  const records = (await parts.ledger.read(roots)).filter((record) => record !== undefined);
+  const listed = records.filter((record) => record.listed);
+  // Also what no record lists: a publisher that died right after it had written the list leaves that.
   const byPath = new Map<ModulePath, Version[]>();
-  for (const { path, version } of listed) byPath.set(path, [...(byPath.get(path) ?? []), version]);
+  for (const { path, version, held } of records)
+    if (held === "whole") byPath.set(path, [...(byPath.get(path) ?? []), version]);
   for (const [path, versions] of byPath) await unpublish(parts, path, versions);
   await updateRecords(parts.ledger, listed, (record) =>
     record?.listed === true ? { ...record, listed: false } : record,

@@ -1,6 +1,7 @@
-import { type Body, isSpool, type Sha256, SPOOL_LIMIT, sha256Of, sha256Stream, sizeOf } from "./body.ts";
+import { type Body, isSpool, SPOOL_LIMIT, sha256Of, sizeOf } from "./body.ts";
 import { MirrorError, misuse } from "./errors.ts";
 import { inParallel } from "./in-parallel.ts";
+import { sha256OfObject } from "./object-sha256.ts";
 import type { StoredObject, Tree } from "./ports.ts";
 import { LARGEST_LIST } from "./publish.ts";
 import { parseTreeKey, type TreeEntry, type TreeKey } from "./tree-keys.ts";
@@ -194,12 +195,6 @@ class Copy {
     const pulled = this.#pulled;
     this.#pulled = { ...pulled, [what]: pulled[what] + 1, bytes: pulled.bytes + bytes };
   }
-}
-
-async function sha256OfObject(stored: StoredObject): Promise<Sha256> {
-  const running = sha256Stream();
-  for await (const chunk of stored.stream()) running.update(chunk);
-  return running.digest();
 }
 
 function changed(key: TreeKey): MirrorError {

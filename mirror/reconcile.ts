@@ -1,5 +1,6 @@
 import { formatModuleVersion } from "../gomod/version.ts";
 import { finishBlocks } from "./block.ts";
+import { readAllBlocks } from "./blocks.ts";
 import { type ClosureFile, readClosure } from "./closure-file.ts";
 import { dispatch, groupOrders } from "./dispatch.ts";
 import { asMirrorError, MirrorError } from "./errors.ts";
@@ -9,6 +10,7 @@ import type { MirrorParts } from "./parts.ts";
 import { sweepPolicy } from "./policy-sweep.ts";
 import { ORDER_LOST_AFTER, type VersionRecord } from "./records.ts";
 import type { RequestRecord } from "./requests.ts";
+import { finishUnblocks } from "./unblock.ts";
 import { updateRecords, updateRequest } from "./update.ts";
 
 /** What one tick takes on at most; the rest stays due for the next. */
@@ -41,7 +43,8 @@ export async function reconcile(
   const failed: string[] = [];
   let orders = 0;
   // Before what is due: both make records due.
-  for (const step of [() => finishBlocks(parts), () => sweepPolicy(parts, options.owner ?? "reconcile")])
+  const owner = options.owner ?? "reconcile";
+  for (const step of [() => finishByHand(parts), () => sweepPolicy(parts, owner)])
     await step().catch((thrown: unknown) => failed.push(asMirrorError(thrown, "mirror").message));
   for (const request of await parts.ledger.dueRequests(horizon, REQUESTS_PER_TICK)) {
     try {
@@ -52,6 +55,13 @@ export async function reconcile(
   }
   orders += await reviveRecords(tick, await parts.ledger.due(horizon, RECORDS_PER_TICK));
   return { orders, failed };
+}
+
+/** What operators have blocked and unblocked, and is not yet done to its end. */
+async function finishByHand(parts: MirrorParts): Promise<void> {
+  const blocks = await readAllBlocks(parts.ledger);
+  await finishBlocks(parts, blocks);
+  await finishUnblocks(parts, blocks);
 }
 
 /** A tick's lease, in ms: just above the 300 s that a function may run. */

@@ -1,6 +1,14 @@
 import { parseModuleVersion } from "../gomod/version.ts";
-import { type BlockParts, logDecision } from "./block.ts";
-import { type Block, blockOf, forgetBlocks, readBlocks, ruleOfBlock } from "./blocks.ts";
+import { applyBlock, type BlockParts, logDecision } from "./block.ts";
+import {
+  type Block,
+  blockOf,
+  forgetBlocks,
+  parseBlock,
+  printBlock,
+  readBlocks,
+  ruleOfBlock,
+} from "./blocks.ts";
 import { settleRequestsOf } from "./dependents.ts";
 import { misuse } from "./errors.ts";
 import { ERROR_BYTES } from "./failed-record.ts";
@@ -8,8 +16,8 @@ import { firstBytes } from "./first-bytes.ts";
 import type { Ledger } from "./ports.ts";
 import { publish } from "./publish.ts";
 import { markReleased, noteOf, type QuarantineNote, restore } from "./quarantine.ts";
-import type { VersionRecord } from "./records.ts";
-import { updateRecords } from "./update.ts";
+import { ORDER_LOST_AFTER, type VersionRecord } from "./records.ts";
+import { contended, MOST_RACES, updateRecords } from "./update.ts";
 
 /** BLOCKED records are read so many at a time. */
 const PAGE = 500;
@@ -25,14 +33,51 @@ export async function unblock(
   by: string,
 ): Promise<{ readonly versions: number; readonly restored: number }> {
   const item = await parts.ledger.readItem("block", name);
-  const out = await takenOutBy(parts.ledger, name);
-  if (item === undefined && out.length === 0) {
-    const names = (await readBlocks(parts.ledger)).map((block) => block.name);
+  const block = item && parseBlock(item);
+  const inForce = block !== undefined && block.lifted === undefined;
+  if (!inForce && (await takenOutBy(parts.ledger, name)).length === 0) {
+    const names = (await readBlocks(parts.ledger)).map((other) => other.name);
     throw misuse(name, `${name}: not blocked; blocked are: ${names.slice(0, 20).join(", ") || "nothing"}`);
   }
   await logDecision(parts, { decision: "unblock", name, by, at: parts.now() });
-  if (item !== undefined && !(await parts.ledger.deleteItem(item))) return await unblock(parts, name, by);
-  forgetBlocks(parts.ledger);
+  // One that died half-way may have taken off lists what its records still say is listed.
+  if (inForce && block.applied === undefined) await applyBlock(parts, block);
+  await lift(parts, name);
+  return await giveBack(parts, name);
+}
+
+/**
+ * Gives back once more what lifted blocks name, when every unit of work that had begun before has ended: one that went
+ * by what it had read of the blocks may have taken out or refused something since. Then the block is forgotten. For
+ * reconcile. @returns how many were.
+ */
+export async function finishUnblocks(parts: BlockParts, blocks: readonly Block[]): Promise<number> {
+  let finished = 0;
+  for (const block of blocks) {
+    if (block.lifted === undefined || parts.now() < block.lifted + ORDER_LOST_AFTER) continue;
+    await giveBack(parts, block.name);
+    // Where it has been blocked again meanwhile, it stays.
+    if (await parts.ledger.deleteItem(printBlock(block))) finished++;
+  }
+  return finished;
+}
+
+async function lift({ ledger, now }: BlockParts, name: string): Promise<void> {
+  for (let race = 0; race < MOST_RACES; race++) {
+    const item = await ledger.readItem("block", name);
+    const block = item && parseBlock(item);
+    const isLifted = block === undefined || block.lifted !== undefined;
+    if (isLifted || (await ledger.writeItem(printBlock({ ...block, lifted: now() }))) !== "changed")
+      return forgetBlocks(ledger);
+  }
+  throw contended(`block ${name}`);
+}
+
+async function giveBack(
+  parts: BlockParts,
+  name: string,
+): Promise<{ readonly versions: number; readonly restored: number }> {
+  const out = await takenOutBy(parts.ledger, name);
   const others = await readBlocks(parts.ledger);
   let restored = 0;
   for (const record of out) {

@@ -58,6 +58,8 @@ export async function deployedLoad(
     await mirror.tick("plan");
     mirror.meter.tally = new Tally();
     for (let tick = 0; tick < IDLE_TICKS; tick++) await mirror.tick("plan");
+    for (const [kind, count] of mirror.meter.tally.counts)
+      if (kind.startsWith("dynamodb ")) figures[`idle tick: ${kind}`] = count / IDLE_TICKS;
     figures["idle tick: calls of the ledger"] = mirror.meter.tally.all("dynamodb ") / IDLE_TICKS;
     figures["idle tick: calls of S3"] = mirror.meter.tally.all("s3 ") / IDLE_TICKS;
     figures["idle tick: requests of the upstream, beside the index"] =

@@ -38,8 +38,7 @@ describe("the templates of docs/ci", () => {
   test("name no host but examples, and put nothing from outside into a script", async () => {
     for (const file of [...REQUESTING, ...EMBEDDED]) {
       const text = await templateOf(file);
-      for (const [, host = ""] of text.matchAll(/https?:\/\/([^/\s"]+)/g))
-        expect(host).toMatch(/\.example$/);
+      for (const [, host = ""] of text.matchAll(/https?:\/\/([^/\s"]+)/g)) expect(host).toMatch(/\.example$/);
       // GitHub pastes an expression's value into the shell's text.
       for (const { script } of ciSteps(text)) expect(script).not.toContain("{{");
     }
@@ -48,7 +47,10 @@ describe("the templates of docs/ci", () => {
   test.each([
     ["a list in one line", "# GitLab\nbuild:\n  script: [go build]\n"],
     ["a line that YAML reads otherwise", '# GitLab\nbuild:\n  script:\n    - echo "a: b"\n'],
-    ["a run that is no block", "# GitHub\njobs:\n  build:\n    steps:\n      - name: a\n        run: go build\n"],
+    [
+      "a run that is no block",
+      "# GitHub\njobs:\n  build:\n    steps:\n      - name: a\n        run: go build\n",
+    ],
   ])("%s is an error of the extraction, not a step that is left out", (_what, text) => {
     expect(() => ciSteps(text)).toThrow();
   });
@@ -178,7 +180,10 @@ describeWithGo("a CI job by the templates of docs/ci", () => {
       expect(run.stderr).toMatch(/toml@v1\.99\.0 +GONE/);
       expect(run.stderr).not.toContain("go: ");
       const stranger = await runJob(file, client, checkout, { ...set, MODFERRY_TOKEN: "" });
-      expect([stranger.code, stranger.stderr]).toEqual([2, expect.stringContaining("MODFERRY_TOKEN: not set")]);
+      expect([stranger.code, stranger.stderr]).toEqual([
+        2,
+        expect.stringContaining("MODFERRY_TOKEN: not set"),
+      ]);
     },
     TIMEOUT,
   );

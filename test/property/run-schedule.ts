@@ -24,7 +24,12 @@ export async function runSchedule(steps: readonly Step[], seed: number, tally: T
   const key = JSON.stringify(wanted);
   if (!clean.has(key)) clean.set(key, cleanRun(wanted));
   const expected = (await clean.get(key)) as string;
-  if (files !== expected) throw new Broken(["5: the tree is another one than without troubles", files, expected]);
+  const [ours, theirs] = [files.split("\n"), expected.split("\n")];
+  const wrong = [
+    ...ours.filter((line) => !theirs.includes(line)).map((line) => `5: without troubles not: ${line}`),
+    ...theirs.filter((line) => !ours.includes(line)).map((line) => `5: without troubles: ${line}`),
+  ];
+  if (wrong.length > 0) throw new Broken(wrong);
 }
 
 async function ended(simulation: Simulation): Promise<void> {

@@ -2,10 +2,9 @@ import fc from "fast-check";
 import { runSchedule } from "./run-schedule.ts";
 import { schedule } from "./schedule.ts";
 import type { Tally } from "./simulation.ts";
-import { simulateTime } from "./simulated-time.ts";
 
 /**
- * `node schedules-child.ts SEED COUNT [shrink]`: runs so many random schedules, and prints what came of them as one
+ * `node --import deterministic.ts schedules-child.ts SEED COUNT [shrink]`: runs so many random schedules, and prints what came of them as one
  * line of JSON. Exit 0 where all held, 1 where one showed a reader what it must never see.
  */
 export interface Outcome {
@@ -20,7 +19,6 @@ export interface Outcome {
 const [seed = 1, count = 100] = process.argv.slice(2, 4).map(Number);
 const shrink = process.argv[4] === "shrink";
 const path = process.env.MODFERRY_PATH;
-simulateTime();
 const tally: Tally = new Map();
 let schedules = 0;
 const started = performance.now();

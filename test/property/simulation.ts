@@ -11,6 +11,7 @@ import type { ModuleIndex } from "../../mirror/feed.ts";
 import { handIn } from "../../mirror/inbox.ts";
 import type { Order, QueueName, RequestKey } from "../../mirror/orders.ts";
 import { noDeadline } from "../../mirror/parts.ts";
+import { makePolicy, policyShape } from "../../mirror/policy.ts";
 import { reconcile } from "../../mirror/reconcile.ts";
 import { tick } from "../../mirror/tick.ts";
 import { unblock } from "../../mirror/unblock.ts";
@@ -23,9 +24,9 @@ import type { MadeUpstream } from "../mirror/made-upstream.ts";
 import { WatchingReader } from "../mirror/watching-reader.ts";
 import { BlockWatch } from "./block-watch.ts";
 import type { Act, Step } from "./schedule.ts";
-import { onWaiting } from "./simulated-time.ts";
+import { onWaiting } from "./deterministic.ts";
 import { BLOCKS, BODIES, LATER, POLICIES, RELEASES, SUBSCRIPTIONS, universe } from "./universe.ts";
-import { WatchedLedger } from "./watched-ledger.ts";
+import { trace, WatchedLedger } from "./watched-ledger.ts";
 
 /** What a queue has to hand out, until it is done. */
 type Delivery =
@@ -71,6 +72,8 @@ export class Simulation {
   #policy = 0;
   #policySince = 0;
   #hadPolicy = false;
+  /** A reconcile has come to its end under the policy as it is now. */
+  #policySwept = true;
   #started = 0;
   /** Names whose unblock came to its end since they were last blocked. */
   readonly #unblocked = new Set<string>();
@@ -127,6 +130,7 @@ export class Simulation {
   /** All acts of a step at once. */
   async step(acts: Step): Promise<void> {
     this.blocks.beginStep();
+    trace(() => `${new Date(this.clock.ms).toISOString()} ${JSON.stringify(acts)}`);
     // One operator, who waits for the one command before the next.
     const byHand = acts.filter(({ action }) => action === "block" || action === "unblock");
     // A process does one thing at a time, and a feed's tick two planners may do.
@@ -164,6 +168,9 @@ export class Simulation {
         });
         return;
       case "policy":
+        // Deployed again within the minute in which nobody has reconciled, a policy leaves no trace of itself.
+        if (!this.#policySwept) return;
+        this.#policySwept = false;
         this.#policy = pick % POLICIES.length;
         this.#policySince = this.clock.ms;
         this.#hadPolicy ||= POLICIES[this.#policy] !== undefined;
@@ -221,7 +228,10 @@ export class Simulation {
   async #reconcile(act: Act, isAlone: boolean): Promise<void> {
     await this.#run(act, async ({ parts, owner }) => {
       const now = parts.now();
+      const policy = POLICIES[this.#policy];
+      const isNew = parts.policy?.digest === (policy && makePolicy(policyShape.parse(policy)).digest);
       const { failed } = await reconcile(parts, { onlyWriter: false, owner });
+      if (failed.length === 0 && isNew) this.#policySwept = true;
       if (failed.length === 0 && isAlone) this.blocks.reconciled(now);
     });
   }
@@ -244,7 +254,8 @@ export class Simulation {
       if (isFault(thrown)) throw thrown;
     }
     // Whatever became of it: the ledger says whether it counts.
-    if (action === "block" && (await this.ledger.readItem("block", name)) !== undefined) this.blocks.written(name);
+    const inForce = await readBlocks(this.ledger);
+    if (inForce.some((block) => block.name === name)) this.blocks.written(name);
   }
 
   async #block(parts: ReturnType<typeof processOf>, name: string, isAlone: boolean): Promise<void> {
@@ -326,6 +337,7 @@ export class Simulation {
 
   /** Goes on without troubles until all is done that policy and blocks let be done. @returns what is left. */
   async settle(): Promise<string[]> {
+    trace(() => "settle");
     this.index.fault = undefined;
     this.upstream.wrong.clear();
     let left: string[] = [];
@@ -351,7 +363,7 @@ export class Simulation {
     for await (const record of this.ledger.records()) {
       const { state, rule } = record;
       const name = formatModuleVersion(record);
-      if (state === "BLOCKED" && (this.blocks.names.length > 0 || this.#isGivenBack(rule))) isKeptOut = true;
+      if (state === "BLOCKED" && !this.#isUnblocked(rule)) isKeptOut = true;
       else if (state === "DENIED" && POLICIES[this.#policy] !== undefined) isKeptOut = true;
       else if (state !== "READY") left.push(`${name} is ${state}`);
     }
@@ -367,8 +379,9 @@ export class Simulation {
     return left;
   }
 
-  #isGivenBack(rule: string | undefined): boolean {
-    return ![...this.#unblocked].some((name) => rule === `block ${name}`);
+  /** A version is still BLOCKED by what is blocked no more. */
+  #isUnblocked(rule: string | undefined): boolean {
+    return [...this.#unblocked].some((name) => rule === `block ${name}`);
   }
 
   /** When work has ended: a block in force holds, and nothing is BLOCKED without one. Then `modferry verify`. */

@@ -3,12 +3,19 @@ import { compareStamps, type IndexStamp } from "../../gomod/index-stamp.ts";
 import { formatModuleVersion, parseModuleVersion } from "../../gomod/version.ts";
 import { completeUntil } from "../../mirror/complete-until.ts";
 import { isRoot } from "../../mirror/decision.ts";
-import type { RecordChange, Watermark } from "../../mirror/ports.ts";
+import type { RecordChange, Watermark } from "../../mirror/ledger-entries.ts";
 import type { WatchingReader } from "../mirror/watching-reader.ts";
 import type { IndexLine } from "../upstream/loopback-index.ts";
 
 /** States in which a version holds no feed back; one that comes back from there does not hold it back again. */
 const HOLDS_NOTHING_BACK = ["BROKEN", "WITHHELD", "GONE", "HELD", "DENIED", "BLOCKED", "CONFLICT"];
+
+/** Each write of this version's record, and each act, is printed. */
+const TRACED = process.env.MODFERRY_TRACE;
+
+export function trace(what: () => string): void {
+  if (TRACED !== undefined) console.error(what());
+}
 
 /** A ledger that has the reader look after each write of a record, and looks at each watermark itself (invariant 4). */
 export class WatchedLedger extends MemoryLedger {
@@ -29,8 +36,9 @@ export class WatchedLedger extends MemoryLedger {
 
   override async write(changes: readonly RecordChange[]) {
     const results = await super.write(changes);
-    for (const { record } of changes) {
+    for (const [at, { record }] of changes.entries()) {
       const name = formatModuleVersion(record);
+      if (name === TRACED) trace(() => `${results[at] === "changed" ? "LOST " : ""}${JSON.stringify(record)}`);
       if (record.listed) this.#roots.add(name);
       if (HOLDS_NOTHING_BACK.includes(record.state)) this.#excepted.add(name);
       await this.#reader.lookAtRecord(this, name);

@@ -1,0 +1,164 @@
+/** A bug to be put into the product: one place of one file, and what stands there instead. */
+export interface Mutant {
+  readonly name: string;
+  /** From the repository's root. */
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+/** Each has to be caught by the schedules. */
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: "the watermark moves before the records are written",
+    file: "mirror/feed-index.ts",
+    find: `      if (!asBefore) await this.#handIn(fresh);
+`,
+    replace: `      if (!asBefore) {
+        await this.#move(page.entries);
+        await this.#handIn(fresh);
+      }
+`,
+  },
+  {
+    name: "a list names a version before its .info is stored",
+    file: "mirror/fetch.ts",
+    find: "parsedInfo === undefined ? undefined : await storeInfo(parts, record, parsedInfo);",
+    replace: `parsedInfo === undefined
+        ? undefined
+        : (setTimeout(() => storeInfo(parts, record, parsedInfo).catch(() => {}), 5),
+          { sha256: sha256Of(new TextEncoder().encode(printInfo(parsedInfo))), time: parsedInfo.time });`,
+  },
+  {
+    name: "a ledger write ignores the revision",
+    file: "adapters/local/memory-series.ts",
+    find: "@@REVISE@@",
+    replace: "",
+  },
+  {
+    name: "tree.replace ignores the ETag",
+    file: "adapters/local/memory-tree.ts",
+    find: `if ((current && sha256Of(current)) !== previous) return "changed";`,
+    replace: "void current; void previous;",
+  },
+  {
+    name: "tree.create overwrites what is there",
+    file: "adapters/local/memory-tree.ts",
+    find: `if (this.#objects.has(key)) return "exists";`,
+    replace: "",
+  },
+  {
+    name: "a head is published before its tiles",
+    file: "mirror/checksum-database.ts",
+    find: `    await this.#tiles.store(tiles);
+    (await this.#open()).stored(tiles.map(({ tile }) => tile));
+    await this.#publishHead(head, fill);
+`,
+    replace: `    await this.#publishHead(head, fill);
+    await this.#tiles.store(tiles);
+    (await this.#open()).stored(tiles.map(({ tile }) => tile));
+`,
+  },
+  {
+    name: "a lookup is stored before the tiles that prove it",
+    file: "mirror/checksum-database.ts",
+    find: `    await this.#stop.guard(async () => {
+      await this.#publishProven(proven);
+    });
+    await this.#stop.check();
+    await storeLookup(this.#parts.tree, this.name, version, proven);
+`,
+    replace: `    await storeLookup(this.#parts.tree, this.name, version, proven);
+    await this.#publishProven(proven);
+`,
+  },
+  {
+    name: "a root is listed without its closure",
+    file: "mirror/settle.ts",
+    find: "if (!needs.every((need) => isHeld(need, records))) continue;",
+    replace: "if (!needs.some((need) => isHeld(need, records))) continue;",
+  },
+  {
+    name: "a block leaves the version on the list",
+    file: "mirror/publish.ts",
+    find: `  await shrinkList(parts, path, remove);
+`,
+    replace: "",
+  },
+  {
+    name: "a block leaves on their lists the roots that need the version",
+    file: "mirror/block.ts",
+    find: "const roots = await unlistDependents(parts, out);",
+    replace: "const roots = out.length;",
+  },
+  {
+    name: "a version that is HELD counts as held",
+    file: "mirror/missing.ts",
+    find: `return record !== undefined && record.state !== "CONFLICT" && covers(record.held, extent);`,
+    replace: `return record !== undefined && (record.state === "HELD" || covers(record.held, extent));`,
+  },
+  {
+    name: "a record says whole before the zip is stored",
+    file: "mirror/fetch.ts",
+    find: "checked === undefined ? undefined : await storeZip(parts, record, checked.body, checked.h1);",
+    replace: `checked === undefined
+        ? undefined
+        : (setTimeout(() => storeZip(parts, record, checked.body, checked.h1).catch(() => {}), 5),
+          { sha256: sha256Of(checked.body as Uint8Array), size: sizeOf(checked.body) });`,
+  },
+  {
+    name: "reconcile forgets what has FAILED",
+    file: "mirror/records.ts",
+    find: `if (record.due === undefined || record.state === "READY" || record.state === "CONFLICT") return undefined;`,
+    replace: `if (record.due === undefined || record.state === "READY" || record.state === "FAILED") return undefined;`,
+  },
+  {
+    name: "a zip is taken out before it lies in quarantine",
+    file: "mirror/quarantine.ts",
+    find: `    await vault.put(zipVaultKey(version), bytes);
+    // \`changed\`: another one was stored meanwhile, which goes the same way.
+    if ((await tree.remove(key, stored.etag)) === "removed") return;
+`,
+    replace: `    const isOut = (await tree.remove(key, stored.etag)) === "removed";
+    await vault.put(zipVaultKey(version), bytes);
+    if (isOut) return;
+`,
+  },
+  {
+    name: "an unblock says READY before the zip is back",
+    file: "mirror/unblock.ts",
+    find: `const ready = note?.state === "kept" && note.ready && (await restore(parts, record));`,
+    replace: `const ready = note?.state === "kept" && note.ready;
+  setTimeout(() => restore(parts, record).catch(() => {}), 5);`,
+  },
+  {
+    name: "a block has no second pass, for units of work that began before it",
+    file: "mirror/block.ts",
+    find: "const left = block.applied === undefined || (block.applied < safe && parts.now() >= safe);",
+    replace: "const left = block.applied === undefined;",
+  },
+  {
+    name: "an index's overlap is not read again",
+    file: "mirror/feed-index.ts",
+    find: "known === undefined ? this.#position : secondsBefore(known, OVERLAP);",
+    replace: "this.#position;",
+  },
+  {
+    name: "what a policy refused is not asked again under another one",
+    file: "mirror/policy-sweep.ts",
+    find: "if (same && known.swept",
+    replace: "if (known !== undefined || same && known.swept",
+  },
+  {
+    name: "completeUntil does not wait for what has FAILED",
+    file: "mirror/records.ts",
+    find: `if (record.state !== "PENDING" && record.state !== "FAILED") return undefined;`,
+    replace: `if (record.state !== "PENDING") return undefined;`,
+  },
+  {
+    name: "a version that is being fetched is answered with a 404",
+    file: "mirror/serve.ts",
+    find: "@@SERVE@@",
+    replace: "",
+  },
+];
