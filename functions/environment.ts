@@ -19,6 +19,8 @@ export interface FunctionEnvironment {
   readonly engine: EngineConfiguration;
   /** Whether the endpoint gets tiles that the tree lacks from the upstream. */
   readonly fetchesTiles: boolean;
+  /** The secret with the token that the endpoint takes requests with; undefined where it takes none. */
+  readonly requestTokenSecret: string | undefined;
 }
 
 const optional = z
@@ -39,6 +41,7 @@ const shape = z.object({
   /** Beside the code, unless it is an absolute path. */
   MODFERRY_ENGINE_FILE: z.string().default(ENGINE_FILE),
   MODFERRY_FETCHES_TILES: z.enum(["yes", "no"]).default("no"),
+  MODFERRY_REQUEST_TOKEN_SECRET: optional,
 });
 
 /**
@@ -71,6 +74,7 @@ export function readFunctionEnvironment(
     queues: fresh === undefined || backfill === undefined ? undefined : { fresh, backfill },
     engine: readEngine(resolve(folder, values.MODFERRY_ENGINE_FILE)),
     fetchesTiles: values.MODFERRY_FETCHES_TILES === "yes",
+    requestTokenSecret: values.MODFERRY_REQUEST_TOKEN_SECRET,
   };
 }
 

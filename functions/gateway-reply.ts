@@ -1,14 +1,17 @@
 import { isUtf8 } from "node:buffer";
 import type { APIGatewayProxyEvent, APIGatewayProxyResult } from "aws-lambda";
 import type { Answer } from "../mirror/answer.ts";
+import { REQUESTS_PATH } from "../mirror/request-desk.ts";
 import type { FunctionLog } from "./function-log.ts";
 
 /**
- * The path below the stage, decoded once: the gateway has decoded it or not, and no path of ours has a `%` in it.
- * Attacker-controlled.
+ * The path below the stage, decoded once: the gateway has decoded it or not, and no path of ours has a `%` in it. The
+ * desk of requests is a resource of its own (infra/endpoint-stack.ts). Attacker-controlled.
  */
 export function requestPath(event: Pick<APIGatewayProxyEvent, "pathParameters" | "path">): string {
-  const path = event.pathParameters?.proxy ?? event.path.replace(/^\//, "");
+  const { proxy, request } = event.pathParameters ?? {};
+  const atDesk = request === undefined ? undefined : `${REQUESTS_PATH}/${request}`;
+  const path = atDesk ?? proxy ?? event.path.replace(/^\//, "");
   try {
     return path.includes("%") ? decodeURIComponent(path) : path;
   } catch {

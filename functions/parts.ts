@@ -18,6 +18,7 @@ import { SpoolFolder } from "../adapters/local/spool-folder.ts";
 import { zipChecker } from "../adapters/local/zip-checker.ts";
 import { openSources } from "../adapters/upstream/sources.ts";
 import { openTileSources } from "../adapters/upstream/tile-sources.ts";
+import { type UpstreamToken, upstreamToken } from "../adapters/upstream/upstream-token.ts";
 import { HttpVulndb } from "../adapters/upstream/vulndb.ts";
 import type { ChecksumDatabase } from "../mirror/checksum-database.ts";
 import { misuse } from "../mirror/errors.ts";
@@ -68,6 +69,26 @@ export function serveParts(environment: FunctionEnvironment): ServeParts {
   if (!environment.fetchesTiles) return parts;
   const sources = engineSources(engine, { secret: secretReader(settings) });
   return { ...parts, missingTiles: openTileSources({ ...sources, tree, now }).missingTiles };
+}
+
+/** What the desk of requests needs. */
+export interface DeskParts extends Pick<MirrorParts, "vault" | "ledger" | "now"> {
+  /** What clients give; read again after five minutes. */
+  readonly token: UpstreamToken;
+}
+
+/** @returns undefined where the configuration names no token: then nobody hands in requests here. */
+export function deskParts(environment: FunctionEnvironment): DeskParts | undefined {
+  const { requestTokenSecret: secret, vaultBucket: bucket, table } = environment;
+  if (secret === undefined) return undefined;
+  const settings = environmentSettings(environment);
+  const read = secretReader(settings, SERVE_LIMITS);
+  return {
+    vault: new S3Vault({ client: s3Client(settings, SERVE_LIMITS), bucket }),
+    ledger: new DynamoDbLedger({ client: dynamoDbClient(settings, SERVE_LIMITS), table }),
+    now: Date.now,
+    token: upstreamToken(secret, "bearer", () => read(secret)),
+  };
 }
 
 export interface FunctionParts extends MirrorParts {

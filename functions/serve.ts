@@ -2,14 +2,16 @@ import type { APIGatewayProxyEvent, APIGatewayProxyResult } from "aws-lambda";
 import { answer } from "../mirror/serve.ts";
 import { traceOfRequest } from "../mirror/trace.ts";
 import { parseTreeKey } from "../mirror/tree-keys.ts";
+import { answerAtDesk, isForDesk } from "./desk.ts";
 import { readFunctionEnvironment } from "./environment.ts";
 import { FunctionLog } from "./function-log.ts";
 import { gatewayReply, header, requestPath, unavailable } from "./gateway-reply.ts";
-import { serveParts } from "./parts.ts";
+import { deskParts, serveParts } from "./parts.ts";
 
 const environment = readFunctionEnvironment(process.env);
 const log = new FunctionLog(environment);
 const parts = serveParts(environment);
+const desk = deskParts(environment);
 
 /**
  * Lambda's reply is 6 MB of JSON, about 4.4 MB of bytes in base64; text grows by its escapes, at worst sixfold.
@@ -17,7 +19,7 @@ const parts = serveParts(environment);
  */
 const INLINE = 1_000_000;
 
-/** GOPROXY and checksum database requests behind the REST API. */
+/** GOPROXY and checksum database requests behind the REST API, and requests that CI hands in. */
 export const handler = (event: APIGatewayProxyEvent): Promise<APIGatewayProxyResult> =>
   log.call(
     async () => {
@@ -32,6 +34,7 @@ export const handler = (event: APIGatewayProxyEvent): Promise<APIGatewayProxyRes
 
 async function replyTo(event: APIGatewayProxyEvent, path: string): Promise<APIGatewayProxyResult> {
   try {
+    if (desk !== undefined && isForDesk(path)) return await answerAtDesk(desk, event, path);
     // Tiles are binary, and would reach a client without an Accept header in base64: they go by a link, as zips do.
     const inline = parseTreeKey(path)?.kind === "tile" ? 0 : INLINE;
     return await gatewayReply(await answer(parts, path, inline), event.headers);

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { checkEngine, engineFields } from "../adapters/configuration/engine.ts";
+import { secretName } from "../adapters/configuration/fields.ts";
 import { misuse } from "../mirror/errors.ts";
 
 /** EventBridge Scheduler's rates, singular for 1 and never 0, and cron lines of six fields (User Guide, Schedule types). */
@@ -54,6 +55,13 @@ export const configurationShape = z.strictObject({
        * them. Its function is outside of any VPC and so can; without it, it has no right to write.
        */
       fetchesTiles: z.boolean().default(true),
+      /** Takes requests below /-/requests from whoever has the token; left out: from nobody. */
+      requests: z
+        .strictObject({
+          /** Name of the secret in Secrets Manager; its value is the token, one line of text. */
+          tokenSecret: secretName,
+        })
+        .optional(),
     })
     .default({ vpcEndpointIds: [], s3VpcEndpointIds: [], fetchesTiles: true }),
   aws: z
@@ -94,4 +102,10 @@ export function defineMirror(input: ConfigurationInput): Configuration {
   const problem =
     unknown === undefined ? issue?.message : "no such field; infra/configuration.ts lists them all";
   throw misuse(field, `configuration: ${field}: ${problem ?? "not understood"}`);
+}
+
+/** The secrets that upstreams and the way to them are asked with. */
+export function sourceSecrets({ upstreams, egress }: Pick<Configuration, "upstreams" | "egress">): string[] {
+  const tokens = upstreams.map(({ token }) => token?.secret);
+  return [...tokens, egress.proxySecret].filter((name) => name !== undefined);
 }

@@ -10,8 +10,15 @@ import {
 import { AnyPrincipal, Effect, PolicyDocument, PolicyStatement } from "aws-cdk-lib/aws-iam";
 import type { Construct } from "constructs";
 import { sumdbEntries } from "../adapters/configuration/sumdb-shape.ts";
-import type { Configuration } from "./configuration.ts";
-import { grantDueIndex, grantLedger, grantStateIndex, grantTree } from "./grants.ts";
+import { type Configuration, sourceSecrets } from "./configuration.ts";
+import {
+  grantDueIndex,
+  grantLedger,
+  grantSecrets,
+  grantStateIndex,
+  grantTree,
+  grantVault,
+} from "./grants.ts";
 import { MirrorFunction } from "./mirror-function.ts";
 
 /** The gateway's own limit for an answer (Amazon API Gateway quotas, integration timeout). */
@@ -23,7 +30,7 @@ export class EndpointStack extends Stack {
   constructor(scope: Construct, id: string, props: StackProps & { readonly configuration: Configuration }) {
     super(scope, id, props);
     const { configuration } = props;
-    const { fetchesTiles } = configuration.endpoint;
+    const { fetchesTiles, requests } = configuration.endpoint;
     const serve = new MirrorFunction(this, "Serve", {
       configuration,
       function: "serve",
@@ -31,6 +38,7 @@ export class EndpointStack extends Stack {
       memoryMiB: 512,
       environment: {
         MODFERRY_FETCHES_TILES: fetchesTiles ? "yes" : "no",
+        ...(requests && { MODFERRY_REQUEST_TOKEN_SECRET: requests.tokenSecret }),
       },
     });
     // Besides reading, it only ever adds proven tiles. IAM's * matches slashes too: after the name, nothing else fits.
@@ -40,6 +48,12 @@ export class EndpointStack extends Stack {
     // For what is told of the mirror itself, below /-/.
     grantDueIndex(serve);
     grantStateIndex(serve);
+    if (requests !== undefined)
+      grantVault(serve, { read: ["inbox/requests/*", "requests/*"], write: ["inbox/requests/*"] });
+    grantSecrets(serve, [
+      ...(fetchesTiles ? sourceSecrets(configuration) : []),
+      ...(requests === undefined ? [] : [requests.tokenSecret]),
+    ]);
     const api = this.#api(configuration, serve);
     new CfnOutput(this, "ApiId", { value: api.restApiId });
     new CfnOutput(this, "Stage", { value: STAGE });
@@ -71,8 +85,23 @@ export class EndpointStack extends Stack {
     this.#plainErrors(api);
     const integration = new LambdaIntegration(serve.function, { proxy: true });
     for (const resource of [api.root, api.root.addResource("{proxy+}")]) addRead(resource, integration);
+    if (configuration.endpoint.requests !== undefined) this.#desk(api, integration);
     acknowledge(api);
     return api;
+  }
+
+  /** Where CI hands in requests: the one place that takes a body. */
+  #desk(api: RestApi, integration: LambdaIntegration): void {
+    const desk = api.root.addResource("-").addResource("requests").addResource("{request+}");
+    // A resource of its own: the general one's methods do not count here.
+    addRead(desk, integration);
+    desk.addMethod("POST", integration);
+    // The gateway refuses a body above 10 MB itself, and one above Lambda's 6 MB (Amazon API Gateway quotas).
+    api.addGatewayResponse("RequestTooLarge", {
+      type: ResponseType.REQUEST_TOO_LARGE,
+      statusCode: "413",
+      templates: { "text/plain": "request: larger than this endpoint takes; hand it in in parts" },
+    });
   }
 
   /** go shows a person text/plain only. */
@@ -128,7 +157,7 @@ function acknowledge(api: RestApi): void {
     ],
     [
       "AwsSolutions-APIG2",
-      "The function parses every path strictly before it is used; there is no body and no query.",
+      "The function parses every path strictly before it is used, and a request's body once its token is right; there is no query.",
     ],
     ["AwsSolutions-APIG3", "No web ACL: nothing from the internet reaches a private API."],
   ] as const) {

@@ -65,3 +65,13 @@ export function grantStateIndex(to: MirrorFunction): void {
 function tableArn(to: MirrorFunction): string {
   return to.names.arn("dynamodb", `table/${to.names.table}`);
 }
+
+/**
+ * Reads these secrets, by name. After a secret's name Secrets Manager puts a hyphen and six characters of its own into
+ * the ARN (User Guide, Secret ARNs); a secret with a key of the customer's needs that key's policy besides.
+ */
+export function grantSecrets(to: MirrorFunction, names: readonly string[]): void {
+  if (names.length === 0) return;
+  const arns = [...new Set(names)].map((name) => to.names.secretArn(name));
+  to.grant(["secretsmanager:GetSecretValue"], arns);
+}

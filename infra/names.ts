@@ -1,4 +1,4 @@
-import { Aws, type Stack } from "aws-cdk-lib";
+import { ArnFormat, Aws, type Stack } from "aws-cdk-lib";
 import type { Configuration } from "./configuration.ts";
 import { type PhysicalNames, physicalNames } from "./physical-names.ts";
 
@@ -24,6 +24,17 @@ export class Names implements PhysicalNames {
 
   arn(service: string, resource: string): string {
     return this.#stack.formatArn({ service, resource });
+  }
+
+  /** Whatever six characters end it. */
+  secretArn(name: string): string {
+    const arnFormat = ArnFormat.COLON_RESOURCE_NAME;
+    return this.#stack.formatArn({
+      service: "secretsmanager",
+      resource: "secret",
+      resourceName: `${name}-??????`,
+      arnFormat,
+    });
   }
 
   bucketArn(bucket: string): string {

@@ -4,10 +4,17 @@ import { SqsEventSource } from "aws-cdk-lib/aws-lambda-event-sources";
 import { CfnSchedule } from "aws-cdk-lib/aws-scheduler";
 import { type IQueue, Queue, QueueEncryption } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
-import type { Configuration } from "./configuration.ts";
+import { type Configuration, sourceSecrets } from "./configuration.ts";
 import { DeadLetterAlarm } from "./dead-letter-alarm.ts";
 import { ALARMING_EVENTS, EventAlarm } from "./event-alarm.ts";
-import { grantDueIndex, grantLedger, grantStateIndex, grantTree, grantVault } from "./grants.ts";
+import {
+  grantDueIndex,
+  grantLedger,
+  grantSecrets,
+  grantStateIndex,
+  grantTree,
+  grantVault,
+} from "./grants.ts";
 import { MirrorFunction, type MirrorFunctionProps } from "./mirror-function.ts";
 import { Names } from "./names.ts";
 
@@ -89,6 +96,7 @@ export class PipelineStack extends Stack {
       memoryMiB: 512,
     });
     const vulndb = this.#configuration.vulndb === undefined ? [] : ["-/vulndb/*"];
+    grantSecrets(plan, sourceSecrets(this.#configuration));
     grantTree(plan, { read: ["sumdb/*", ...vulndb], write: ["sumdb/*", ...vulndb] });
     // When each polled module was last asked; and which modules a pattern names, among all records, once a day.
     const polls = this.#configuration.feeds.poll !== undefined;
@@ -137,6 +145,7 @@ export class PipelineStack extends Stack {
       temporaryMiB: SPOOL_MIB,
       feedsItself: true,
     });
+    grantSecrets(work, sourceSecrets(this.#configuration));
     grantTree(work, { read: ["*"], write: ["*"], remove: TAKEN_OUT });
     grantVault(work, {
       read: ["inbox/requests/*", "requests/*"],

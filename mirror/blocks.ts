@@ -65,7 +65,10 @@ export function parseBlock({ name, revision, value }: LedgerItem): Block {
     return { name, revision, reason, by: "unknown", at: 0 };
   }
   const { applied, lifted, ...rest } = parsed.data;
-  const times = { ...(applied === undefined ? {} : { applied }), ...(lifted === undefined ? {} : { lifted }) };
+  const times = {
+    ...(applied === undefined ? {} : { applied }),
+    ...(lifted === undefined ? {} : { lifted }),
+  };
   return { name, revision, ...rest, ...times };
 }
 

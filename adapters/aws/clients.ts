@@ -56,8 +56,11 @@ export function dynamoDbClient(settings: AwsSettings, limits?: RequestLimits): D
   return new DynamoDBClient(common(settings, limits ?? defaultLimits));
 }
 
-export function secretsManagerClient(settings: AwsSettings): SecretsManagerClient {
-  return new SecretsManagerClient(common(settings, defaultLimits));
+export function secretsManagerClient(
+  settings: AwsSettings,
+  limits: RequestLimits = defaultLimits,
+): SecretsManagerClient {
+  return new SecretsManagerClient(common(settings, limits));
 }
 
 export function sqsClient(settings: AwsSettings): SQSClient {

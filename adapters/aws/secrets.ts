@@ -1,14 +1,17 @@
 import { GetSecretValueCommand } from "@aws-sdk/client-secrets-manager";
 import { MirrorError } from "../../mirror/errors.ts";
-import { type AwsSettings, secretsManagerClient } from "./clients.ts";
+import { type AwsSettings, type RequestLimits, secretsManagerClient } from "./clients.ts";
 import { fromSdk } from "./errors.ts";
 
 /**
  * Reads secrets from Secrets Manager by name. A value is text: a token, or `USER:PASSWORD`.
  * @returns what reads one; it throws MirrorError, and no message of it holds a value.
  */
-export function secretReader(settings: AwsSettings): (name: string) => Promise<string> {
-  const client = secretsManagerClient(settings);
+export function secretReader(
+  settings: AwsSettings,
+  limits?: RequestLimits,
+): (name: string) => Promise<string> {
+  const client = secretsManagerClient(settings, limits);
   return async (name) => {
     let text: string | undefined;
     try {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { misuse } from "../../mirror/errors.ts";
+import { secretName } from "../configuration/fields.ts";
 import { parseNoProxy } from "./no-proxy.ts";
 import { type HttpProxy, parseProxy, type ReadSecret } from "./proxy.ts";
 
@@ -34,7 +35,7 @@ export const egressShape = z.strictObject({
     })
     .optional(),
   /** Name of the secret in Secrets Manager. */
-  proxySecret: z.string().min(1).max(512).optional(),
+  proxySecret: secretName.optional(),
   /** As NO_PROXY has it; AWS's own endpoints inside of a VPC belong here. */
   noProxy: z.array(noProxyEntry).default([]),
   /** A PEM file with CA certificates that are trusted besides those that Node brings. */

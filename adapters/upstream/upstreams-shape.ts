@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { arePathPatterns } from "../../gomod/path-pattern.ts";
 import { misuse } from "../../mirror/errors.ts";
+import { secretName } from "../configuration/fields.ts";
 import type { UpstreamEntry } from "./sources.ts";
 import { upstreamToken } from "./upstream-token.ts";
 import { isLoopbackHost } from "./upstream-url.ts";
@@ -11,7 +12,7 @@ const LONGEST_URL = 512;
 const token = z
   .strictObject({
     /** Name of the secret in Secrets Manager: in the cloud. */
-    secret: z.string().min(1).max(512).optional(),
+    secret: secretName.optional(),
     /** Name of the variable: on a desk. */
     env: z
       .string()

@@ -43,7 +43,8 @@ export async function mirrorWorld(
     return made;
   };
   const sync: MirrorWorld["sync"] = (mirror, wishes, { more = [], ...at } = {}) => {
-    const from = ["--upstream", upstream.url, "--sumdb", upstream.vkey];
+    const named = more.includes("--upstream") ? [] : ["--upstream", upstream.url];
+    const from = [...named, "--sumdb", upstream.vkey];
     return modferry(["sync", ...wishes, "--mirror", mirror, ...from, ...more], at);
   };
   return {

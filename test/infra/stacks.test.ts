@@ -9,7 +9,7 @@ import { ENGINE_FILE, engineOf, parseEngine } from "../../adapters/configuration
 import { FunctionLog } from "../../functions/function-log.ts";
 import { SPOOL_BYTES } from "../../functions/spool-budget.ts";
 import { moduleVersion } from "../../gomod/version.ts";
-import { defineMirror } from "../../infra/configuration.ts";
+import { type ConfigurationInput, defineMirror } from "../../infra/configuration.ts";
 import { addMirror } from "../../infra/mirror-app.ts";
 import { sha256Of } from "../../mirror/body.ts";
 import type { MirrorEvent } from "../../mirror/events.ts";
@@ -282,6 +282,100 @@ describe("the stacks", () => {
     const template = Template.fromStack(addMirror(new App(), island).endpoint).toJSON();
     expect(actionsOf(template)).toEqual(new Set(reading));
     expect(JSON.stringify(template)).not.toContain("goproxy.example.com");
+  });
+
+  test("secrets are read by those functions that ask with them, by name alone", () => {
+    const secrets = (fields: Partial<ConfigurationInput>) => {
+      const upstreams = [
+        { name: "public", url: "https://goproxy.example.com" },
+        {
+          name: "corp",
+          url: "https://corp.example",
+          modules: ["corp.example"],
+          token: { secret: "corp/go" },
+        },
+      ];
+      const stacks = addMirror(new App(), defineMirror({ name: "mirror", upstreams, ...fields }));
+      return [stacks.pipeline, stacks.endpoint].flatMap((stack) =>
+        Object.entries(Template.fromStack(stack).toJSON().Resources as Record<string, Resource>).flatMap(
+          ([id, { Type, Properties = {} }]) => {
+            if (Type !== "AWS::IAM::Policy") return [];
+            const { Statement } = Properties.PolicyDocument as PolicyDocument;
+            const reads = Statement.filter(({ Action }) =>
+              JSON.stringify(Action).includes("secretsmanager:"),
+            );
+            const names = [...JSON.stringify(reads).matchAll(/:secret:([^"]*)"/g)].map(([, name]) => name);
+            expect(JSON.stringify(reads)).not.toContain("*");
+            return names.length === 0 ? [] : [`${id.replace(/Role.*/, "")}: ${names.join(" ")}`];
+          },
+        ),
+      );
+    };
+    const egress = { proxy: "http://proxy.example:3128", proxySecret: "proxy" };
+    expect(secrets({ egress })).toEqual(
+      ["Plan", "Work", "Serve"].map((name) => `${name}: corp/go-?????? proxy-??????`),
+    );
+    const requests = { tokenSecret: "modferry/requests" };
+    expect(secrets({ endpoint: { fetchesTiles: false, requests } })).toEqual([
+      "Plan: corp/go-??????",
+      "Work: corp/go-??????",
+      "Serve: modferry/requests-??????",
+    ]);
+    for (const tokenSecret of [
+      "*",
+      "a*",
+      "",
+      "arn:aws:secretsmanager:us-east-1:123456789012:secret:x",
+      "a b",
+    ])
+      expect(() => secrets({ endpoint: { requests: { tokenSecret } } })).toThrow(
+        /endpoint.requests.tokenSecret/,
+      );
+    expect(() => secrets({ egress: { proxy: "http://p.example", proxySecret: "?" } })).toThrow(/proxySecret/);
+  });
+
+  test("only a mirror with a desk takes bodies, below /-/requests alone, and hands them into the inbox alone", () => {
+    const methods = (template: Template_) => {
+      const found = template.Resources as Record<string, Resource>;
+      const pathOf = (id: string): string => {
+        const { PathPart, ParentId } = found[id]?.Properties ?? {};
+        const parent = (ParentId as { Ref?: string } | undefined)?.Ref;
+        return `${parent === undefined ? "" : pathOf(parent)}/${PathPart}`;
+      };
+      return Object.values(found).flatMap(({ Type, Properties = {} }) => {
+        if (Type !== "AWS::ApiGateway::Method") return [];
+        const { HttpMethod, ResourceId } = Properties as { HttpMethod: string; ResourceId: { Ref?: string } };
+        return [`${HttpMethod} ${ResourceId.Ref === undefined ? "/" : pathOf(ResourceId.Ref)}`];
+      });
+    };
+    const upstreams = [{ name: "public", url: "https://goproxy.example.com" }];
+    const endpoint = { requests: { tokenSecret: "requests" }, fetchesTiles: false };
+    const desk = Template.fromStack(
+      addMirror(new App(), defineMirror({ name: "mirror", upstreams, endpoint })).endpoint,
+    ).toJSON();
+    const reads = ["GET /", "HEAD /", "GET /{proxy+}", "HEAD /{proxy+}"];
+    expect(methods(templates.endpoint as Template_).sort()).toEqual([...reads].sort());
+    expect(methods(desk).sort()).toEqual(
+      [...reads, ...["GET", "HEAD", "POST"].map((method) => `${method} /-/requests/{request+}`)].sort(),
+    );
+    const statements = Object.values(desk.Resources as Record<string, Resource>)
+      .filter(({ Type }) => Type === "AWS::IAM::Policy")
+      .flatMap(({ Properties = {} }) => (Properties.PolicyDocument as PolicyDocument).Statement);
+    const keysOf = (action: string) =>
+      statements
+        .filter(({ Action }) => Action === action)
+        .flatMap(({ Resource }) =>
+          [...JSON.stringify(Resource).matchAll(/"\/([^"]*)"/g)].map(([, key]) => key),
+        );
+    expect(keysOf("s3:PutObject")).toEqual(["inbox/requests/*"]);
+    expect(keysOf("s3:GetObject")).toEqual(["*", "inbox/requests/*", "requests/*"]);
+    const refused = Object.values(desk.Resources as Record<string, Resource>).find(
+      ({ Properties }) => Properties?.ResponseType === "REQUEST_TOO_LARGE",
+    );
+    expect(refused?.Properties).toMatchObject({
+      StatusCode: "413",
+      ResponseTemplates: { "text/plain": expect.stringContaining("in parts") },
+    });
   });
 
   test("queues give a worker six times its time-out and send what crashes five times aside", () => {

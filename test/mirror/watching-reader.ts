@@ -5,8 +5,8 @@ import { parseVersionList } from "../../gomod/list-file.ts";
 import { formatModuleVersion, type ModuleVersion, moduleVersion } from "../../gomod/version.ts";
 import { hashZip } from "../../gomod/zip-check.ts";
 import { bytesSource } from "../../gomod/zip-source.ts";
-import type { Body, Sha256 } from "../../mirror/body.ts";
 import { forgetBlocks } from "../../mirror/blocks.ts";
+import type { Body, Sha256 } from "../../mirror/body.ts";
 import type { Ledger, Vault } from "../../mirror/ports.ts";
 import type { VersionRecord } from "../../mirror/records.ts";
 import { answer } from "../../mirror/serve.ts";
@@ -43,8 +43,8 @@ export interface TakenOut {
   isUnsettled(name: string): boolean;
   /** A block named it at some time of this step. */
   wasBlocked(name: string): boolean;
-  /** A policy may have refused its zip, whose `.info` and `.mod` come all the same. */
-  hasPolicy(): boolean;
+  /** A policy or a block may have refused its zip; `.info` and `.mod` come all the same. */
+  mayBeRefused(name: string): boolean;
 }
 
 /**
@@ -234,9 +234,7 @@ export class WatchingReader extends MemoryTree {
   }
 
   #mayBeRefused(version: ModuleVersion): boolean {
-    const { takenOut } = this;
-    if (takenOut === undefined) return false;
-    return takenOut.hasPolicy() || takenOut.wasBlocked(formatModuleVersion(version));
+    return this.takenOut?.mayBeRefused(formatModuleVersion(version)) === true;
   }
 
   /** A client may have it from now on. */

@@ -24,12 +24,15 @@ export class BlockWatch {
   /** Names of the blocks of this step. */
   readonly #ofStep = new Set<string>();
 
+  readonly #ever = new Set<string>();
+
   beginStep(): void {
     this.#ofStep.clear();
     for (const name of this.#blocks.keys()) this.#ofStep.add(name);
   }
 
   begin(name: string, at: number): void {
+    this.#ever.add(name);
     const known = this.#blocks.get(name);
     this.#blocks.set(name, {
       name,
@@ -69,7 +72,8 @@ export class BlockWatch {
   /** A unit of work begins: it may go by what it has read of the blocks before. */
   workBegins(now: number): void {
     for (const block of this.#blocks.values())
-      if (block.returned === undefined || now < block.returned + BLOCKS_FRESH + 5_000) block.isDoubtful = true;
+      if (block.returned === undefined || now < block.returned + BLOCKS_FRESH + 5_000)
+        block.isDoubtful = true;
   }
 
   /** A reconcile without problems came to its end, with nobody else at work. @param now by its own clock, at its beginning. */
@@ -96,6 +100,9 @@ export class BlockWatch {
     [...this.#blocks.values()].some(
       (block) => (block.returned === undefined || block.isDoubtful) && names(block.name, version),
     );
+
+  /** A block named it at some time: who has read that may go by it for a while. */
+  wasEverBlocked = (version: string): boolean => [...this.#ever].some((block) => names(block, version));
 
   wasBlocked = (version: string): boolean => [...this.#ofStep].some((block) => names(block, version));
 }

@@ -31,7 +31,11 @@ export function runSchedules({ seed, schedules, mutant, shrink = false }: RunOpt
     child.once("close", (status, signal) => {
       const text = Buffer.concat(output).toString("utf8");
       if ((status === 0 || status === 1) && text !== "") return resolve(JSON.parse(text) as Outcome);
-      reject(new Error(`schedules ended with ${status ?? signal}: ${Buffer.concat(errors).toString("utf8").slice(0, 2_000)}`));
+      reject(
+        new Error(
+          `schedules ended with ${status ?? signal}: ${Buffer.concat(errors).toString("utf8").slice(0, 2_000)}`,
+        ),
+      );
     });
   });
 }

@@ -5,6 +5,8 @@ export interface Mutant {
   readonly file: string;
   readonly find: string;
   readonly replace: string;
+  /** Caught soon enough for every run of the suite. */
+  readonly isQuick?: true;
 }
 
 /** Each has to be caught by the schedules. */
@@ -19,6 +21,7 @@ export const MUTANTS: readonly Mutant[] = [
         await this.#handIn(fresh);
       }
 `,
+    isQuick: true,
   },
   {
     name: "a list names a version before its .info is stored",
@@ -28,11 +31,12 @@ export const MUTANTS: readonly Mutant[] = [
         ? undefined
         : (setTimeout(() => storeInfo(parts, record, parsedInfo).catch(() => {}), 5),
           { sha256: sha256Of(new TextEncoder().encode(printInfo(parsedInfo))), time: parsedInfo.time });`,
+    isQuick: true,
   },
   {
     name: "a ledger write ignores the revision",
     file: "adapters/local/memory-series.ts",
-    find: "@@REVISE@@",
+    find: `if ((items.get(key)?.revision ?? 0) !== item.revision) return "changed";`,
     replace: "",
   },
   {
@@ -77,6 +81,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: "mirror/settle.ts",
     find: "if (!needs.every((need) => isHeld(need, records))) continue;",
     replace: "if (!needs.some((need) => isHeld(need, records))) continue;",
+    isQuick: true,
   },
   {
     name: "a block leaves the version on the list",
@@ -84,6 +89,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: `  await shrinkList(parts, path, remove);
 `,
     replace: "",
+    isQuick: true,
   },
   {
     name: "a block leaves on their lists the roots that need the version",
@@ -96,6 +102,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: "mirror/missing.ts",
     find: `return record !== undefined && record.state !== "CONFLICT" && covers(record.held, extent);`,
     replace: `return record !== undefined && (record.state === "HELD" || covers(record.held, extent));`,
+    isQuick: true,
   },
   {
     name: "a record says whole before the zip is stored",
@@ -105,10 +112,11 @@ export const MUTANTS: readonly Mutant[] = [
         ? undefined
         : (setTimeout(() => storeZip(parts, record, checked.body, checked.h1).catch(() => {}), 5),
           { sha256: sha256Of(checked.body as Uint8Array), size: sizeOf(checked.body) });`,
+    isQuick: true,
   },
   {
     name: "reconcile forgets what has FAILED",
-    file: "mirror/records.ts",
+    file: "mirror/failed-record.ts",
     find: `if (record.due === undefined || record.state === "READY" || record.state === "CONFLICT") return undefined;`,
     replace: `if (record.due === undefined || record.state === "READY" || record.state === "FAILED") return undefined;`,
   },
@@ -146,8 +154,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "what a policy refused is not asked again under another one",
     file: "mirror/policy-sweep.ts",
-    find: "if (same && known.swept",
-    replace: "if (known !== undefined || same && known.swept",
+    find: "if (same && known.swept !== undefined && (known.swept >= safe || now < safe)) return 0;",
+    replace: "if (known !== undefined) return 0;",
   },
   {
     name: "completeUntil does not wait for what has FAILED",
@@ -157,8 +165,31 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "a version that is being fetched is answered with a 404",
-    file: "mirror/serve.ts",
-    find: "@@SERVE@@",
+    file: "mirror/not-there.ts",
+    find: `    case "GONE":
+    case "WITHHELD":
+      return notFound(`,
+    replace: `    case "PENDING":
+    case "GONE":
+    case "WITHHELD":
+      return notFound(`,
+  },
+  {
+    name: "a lifted block is forgotten at once, whoever still goes by it",
+    file: "mirror/reconcile.ts",
+    find: "  await finishUnblocks(parts, blocks);\n",
     replace: "",
+  },
+  {
+    name: "an unblock leaves what a block has begun half done",
+    file: "mirror/unblock.ts",
+    find: "  if (inForce && block.applied === undefined) await applyBlock(parts, block);\n",
+    replace: "",
+  },
+  {
+    name: "roots that only a list names stay there when what they need is blocked",
+    file: "mirror/dependents.ts",
+    find: `if (held === "whole") byPath`,
+    replace: `if (listed.some((known) => known.path === path && known.version === version)) byPath`,
   },
 ];

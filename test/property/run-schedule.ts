@@ -1,5 +1,5 @@
-import { acceptRequest } from "../../mirror/accept.ts";
 import { stampOf } from "../../gomod/index-stamp.ts";
+import { acceptRequest } from "../../mirror/accept.ts";
 import { tick } from "../../mirror/tick.ts";
 import { parseTreeKey } from "../../mirror/tree-keys.ts";
 import { indexOnly, MadeIndex, microStamp, subscribed } from "../mirror/made-index.ts";
@@ -20,7 +20,11 @@ export async function runSchedule(steps: readonly Step[], seed: number, tally: T
   await simulation.letAllIn();
   await ended(simulation);
   const files = await moduleFiles(simulation.reader);
-  const wanted = { bodies: [...simulation.bodies].sort(), ticked: simulation.ticked, later: simulation.released };
+  const wanted = {
+    bodies: [...simulation.bodies].sort(),
+    ticked: simulation.ticked,
+    later: simulation.released,
+  };
   const key = JSON.stringify(wanted);
   if (!clean.has(key)) clean.set(key, cleanRun(wanted));
   const expected = (await clean.get(key)) as string;

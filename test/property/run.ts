@@ -10,7 +10,7 @@ import type { Outcome } from "./schedules-child.ts";
  * where a mutant lives. MODFERRY_SEED and MODFERRY_SCHEDULES choose others; MODFERRY_MUTANTS=0 leaves the mutants out.
  */
 const LEAST = 10_000;
-const BATCH = 250;
+const BATCH = 100;
 /** A mutant has so many schedules to show itself. */
 const FOR_A_MUTANT = 1_000;
 
@@ -26,7 +26,9 @@ const batches = Array.from({ length: Math.ceil(wanted / BATCH) }, (_, at) => ({
 console.log(`${wanted} schedules, seeds ${seed} to ${seed + batches.length - 1}`);
 const outcomes = await each(batches, async (batch) => {
   const outcome = await runSchedules(batch);
-  if (outcome.broken !== undefined) console.log(describeOutcome(outcome));
+  const { schedules, milliseconds, broken } = outcome;
+  console.log(`seed ${batch.seed}: ${schedules} schedules in ${Math.round(milliseconds / 1_000)} s`);
+  if (broken !== undefined) console.log(describeOutcome(outcome));
   return outcome;
 });
 const ran = outcomes.reduce((sum, { schedules }) => sum + schedules, 0);
@@ -44,7 +46,8 @@ if (process.env.MODFERRY_MUTANTS !== "0") {
     const outcome = await runSchedules({ seed, schedules: FOR_A_MUTANT, mutant });
     if (outcome.broken === undefined) alive.push(mutant.name);
     const [first = ""] = (outcome.broken?.message ?? "").replace(/^Error: /, "").split("\n");
-    const how = outcome.broken === undefined ? "LIVES" : `caught by schedule ${outcome.schedules + 1}: ${first}`;
+    const how =
+      outcome.broken === undefined ? "LIVES" : `caught by schedule ${outcome.schedules + 1}: ${first}`;
     console.log(`${mutant.name}: ${how.slice(0, 200)}`);
   });
   console.log(`${MUTANTS.length - alive.length} of ${MUTANTS.length} mutants caught, after ${minutes()} min`);

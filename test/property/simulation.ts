@@ -23,8 +23,8 @@ import { MINUTE, type Ports, processOf, requestBody, TestClock } from "../mirror
 import type { MadeUpstream } from "../mirror/made-upstream.ts";
 import { WatchingReader } from "../mirror/watching-reader.ts";
 import { BlockWatch } from "./block-watch.ts";
-import type { Act, Step } from "./schedule.ts";
 import { onWaiting } from "./deterministic.ts";
+import type { Act, Step } from "./schedule.ts";
 import { BLOCKS, BODIES, LATER, POLICIES, RELEASES, SUBSCRIPTIONS, universe } from "./universe.ts";
 import { trace, WatchedLedger } from "./watched-ledger.ts";
 
@@ -58,7 +58,6 @@ export class Simulation {
   readonly vault = new MemoryVault();
   readonly blocks = new BlockWatch();
   readonly bodies = new Set<number>();
-  readonly requests: RequestKey[] = [];
   released = 0;
   /** Whether a tick has begun: then all that the index shows is wanted. */
   ticked = false;
@@ -87,12 +86,13 @@ export class Simulation {
     this.#skews = [0, 1, 2].map((at) => (at === 0 ? 0 : Math.floor(this.#random() * 9 - 4) * MINUTE));
     this.reader = new WatchingReader(this.upstream);
     const { now } = this.clock;
-    for (const [at, { name }] of RELEASES.entries()) this.index.see(name, microStamp(now() - (90 - at) * MINUTE));
+    for (const [at, { name }] of RELEASES.entries())
+      this.index.see(name, microStamp(now() - (90 - at) * MINUTE));
     this.ledger = new WatchedLedger(this.reader, this.index.lines);
     const { reader: tree, ledger, vault, blocks } = this;
     const { isBlocked, isUnsettled, wasBlocked } = blocks;
-    const hasPolicy = () => this.#hadPolicy;
-    this.reader.takenOut = { ledger, vault, now, isBlocked, isUnsettled, wasBlocked, hasPolicy };
+    const mayBeRefused = (name: string) => this.#hadPolicy || blocks.wasEverBlocked(name);
+    this.reader.takenOut = { ledger, vault, now, isBlocked, isUnsettled, wasBlocked, mayBeRefused };
     const queue = {
       send: async (_queue: QueueName, orders: readonly Order[]) =>
         void this.#deliveries.push(...orders.map((order) => ({ kind: "order" as const, order }))),
@@ -112,7 +112,10 @@ export class Simulation {
     const crashing = new CrashingPorts(this.#stores, this.#random, {
       deep: true,
       onTrouble: ({ kind, applied }) =>
-        count(this.#tally, `${kind === "die" ? "killed" : "failed"} ${applied ? "after" : "before"} the call`),
+        count(
+          this.#tally,
+          `${kind === "die" ? "killed" : "failed"} ${applied ? "after" : "before"} the call`,
+        ),
       onCall: () => {
         this.clock.ms += Math.floor(this.#random() * 50);
         count(this.#tally, "port calls");
@@ -123,7 +126,11 @@ export class Simulation {
     const policy = POLICIES[this.#policy];
     const tiles = this.#seed % 2 === 0 ? "needed" : "full";
     const owner = `process ${this.#started++}`;
-    const parts = processOf(crashing.ports, this.upstream, clock, { owner, tiles, ...(policy && { policy }) });
+    const parts = processOf(crashing.ports, this.upstream, clock, {
+      owner,
+      tiles,
+      ...(policy && { policy }),
+    });
     return { crashing, owner, parts, since: this.clock.ms };
   }
 
@@ -205,7 +212,6 @@ export class Simulation {
       "test",
       requestBody(BODIES[body] as (typeof BODIES)[number]),
     );
-    this.requests.push(request);
     this.#deliveries.push({ kind: "accept", request });
   }
 
@@ -344,7 +350,8 @@ export class Simulation {
     for (let round = 0; round < 80; round++) {
       this.#processes.length = 0;
       this.blocks.beginStep();
-      for (let guard = 0; this.#deliveries.length > 0 && guard < 500; guard++) await this.#deliver(calm(0), 0, false);
+      for (let guard = 0; this.#deliveries.length > 0 && guard < 500; guard++)
+        await this.#deliver(calm(0), 0, false);
       this.clock.ms += 11 * MINUTE;
       if (this.ticked && !(await this.#tick(calm(1)))) continue;
       await this.#reconcile(calm(round % 3), true);
@@ -367,11 +374,9 @@ export class Simulation {
       else if (state === "DENIED" && POLICIES[this.#policy] !== undefined) isKeptOut = true;
       else if (state !== "READY") left.push(`${name} is ${state}`);
     }
-    for (const key of this.requests) {
-      const state = (await this.ledger.readRequest(key))?.state;
+    for (const { name, time, state } of await this.#allRequests())
       if (state !== "DONE" && !(isKeptOut && state === "INCOMPLETE"))
-        left.push(`request ${key.name}/${key.time} is ${state}`);
-    }
+        left.push(`request ${name}/${time} is ${state}`);
     if (!this.ticked) return left;
     const complete = await completeUntil(this.ledger, "index");
     if (complete?.open !== 0) left.push(`${complete?.open} roots open for completeUntil`);
@@ -397,10 +402,29 @@ export class Simulation {
     }
     const verifiers = [this.upstream.database.verifier];
     const { reader: tree, ledger } = this;
-    const { findings } = await verifyMirror({ tree, ledger, zips: zipChecker, verifiers, progress: () => {} });
+    const { findings } = await verifyMirror({
+      tree,
+      ledger,
+      zips: zipChecker,
+      verifiers,
+      progress: () => {},
+    });
     const found = findings.map(({ subject, message }) => `8: verify: ${subject}: ${message}`);
     const broken = [...this.reader.broken, ...found];
     if (broken.length > 0) throw new Broken(broken);
+  }
+
+  /** People's and feeds', with what became of them. */
+  async #allRequests(): Promise<{ readonly name: string; readonly time: string; readonly state: string }[]> {
+    const requests = [];
+    for await (const key of this.vault.keys("inbox/requests/")) {
+      const [name = "", time = ""] = key.slice("inbox/requests/".length, -".json".length).split("/");
+      const request = await this.ledger.readRequest({ name, time });
+      // A tick that dies before it has accepted what it hands in hands it in anew.
+      if (request !== undefined) requests.push({ name, time, state: request.state });
+      else if (name === "test") requests.push({ name, time, state: "not accepted" });
+    }
+    return requests;
   }
 
   /** The operator takes back all that was decided by hand or by policy. */

@@ -38,7 +38,8 @@ export class WatchedLedger extends MemoryLedger {
     const results = await super.write(changes);
     for (const [at, { record }] of changes.entries()) {
       const name = formatModuleVersion(record);
-      if (name === TRACED) trace(() => `${results[at] === "changed" ? "LOST " : ""}${JSON.stringify(record)}`);
+      if (name === TRACED)
+        trace(() => `${results[at] === "changed" ? "LOST " : ""}${JSON.stringify(record)}`);
       if (record.listed) this.#roots.add(name);
       if (HOLDS_NOTHING_BACK.includes(record.state)) this.#excepted.add(name);
       await this.#reader.lookAtRecord(this, name);
@@ -52,9 +53,9 @@ export class WatchedLedger extends MemoryLedger {
       for (const { Path, Version, Timestamp } of this.#lines) {
         if (compareStamps(Timestamp as IndexStamp, upTo) > 0) continue;
         const [record] = await this.read([parseModuleVersion(`${Path}@${Version}`)]);
-        const isKnown = record !== undefined && (isRoot(record) || this.#roots.has(formatModuleVersion(record)));
-        if (!isKnown)
-          this.#broken(`the watermark ${upTo} passes ${Path}@${Version}, which is not recorded`);
+        const isKnown =
+          record !== undefined && (isRoot(record) || this.#roots.has(formatModuleVersion(record)));
+        if (!isKnown) this.#broken(`the watermark ${upTo} passes ${Path}@${Version}, which is not recorded`);
       }
     }
     return await super.moveWatermark(watermark);
