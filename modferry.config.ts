@@ -10,7 +10,7 @@ export default defineMirror({
     // The GOPROXY that the functions fetch from; it must also serve the checksum database under /sumdb/.
     { name: "public", url: "https://goproxy.example.com" },
   ],
-  // Modules whose new versions are mirrored on schedule, such as { modules: ["corp.example"], versions: "all" }.
+  // Modules whose new versions are mirrored on schedule, such as { modules: ["corp.example/*"], versions: "all" }.
   // Anything else comes by request.
   subscriptions: [],
   endpoint: {

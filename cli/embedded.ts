@@ -10,6 +10,7 @@ import {
   enginePolicy,
   engineSources,
 } from "../adapters/configuration/open-engine.ts";
+import type { Egress } from "../adapters/egress/egress.ts";
 import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
 import { MemoryLedger } from "../adapters/local/memory-ledger.ts";
 import { MemoryQueue } from "../adapters/local/memory-queue.ts";
@@ -43,6 +44,8 @@ export interface EmbeddedMirror {
   /** Of a configuration: where new versions are learnt, and where the vulnerability database is. */
   readonly feeds: FeedSettings | undefined;
   readonly vulndb: string | undefined;
+  /** Which proxy leads where. */
+  readonly egress: Egress;
   /** Files of a module cache go before upstream's. */
   readonly seed: SeededUpstream | undefined;
   close(): Promise<void>;
@@ -151,7 +154,7 @@ async function assemble(
       await sources.close();
       await stores.close();
     };
-    return { parts, queue, databases, owner, feeds, vulndb, seed, close };
+    return { parts, queue, databases, owner, feeds, vulndb, egress: chosen.egress, seed, close };
   } catch (error) {
     await stores.close();
     throw error;
@@ -173,6 +176,8 @@ async function chooseSources(
       egress: environment.egress(),
       tiles,
     };
+  // First: what the configuration trusts comes besides.
+  const own = environment.egress();
   const { egress, ...sources } = engineSources(engine, { variables: environment.variables });
-  return { ...sources, egress: engine.egress.proxy === undefined ? environment.egress() : egress };
+  return { ...sources, egress: engine.egress.proxy === undefined ? own : egress };
 }

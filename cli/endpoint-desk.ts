@@ -1,4 +1,6 @@
 import { z } from "zod";
+import type { Egress } from "../adapters/egress/egress.ts";
+import { egressFetch } from "../adapters/egress/egress-fetch.ts";
 import { asMirrorError, MirrorError, misuse } from "../mirror/errors.ts";
 import { missingReport, REQUESTS_PATH, type RequestReport } from "../mirror/request-desk.ts";
 import { parseRequestKey, printRequestBody, type RequestBody } from "../mirror/requests.ts";
@@ -19,11 +21,13 @@ const handedIn = z.object({ request: z.string().refine((text) => parseRequestKey
 export class EndpointDesk implements Desk {
   readonly #url: URL;
   readonly #token: string;
+  readonly #egress: Egress;
 
   /** @param token a secret: never in a message. */
-  constructor(url: URL, token: string) {
+  constructor(url: URL, token: string, egress: Egress) {
     this.#url = url;
     this.#token = token;
+    this.#egress = egress;
   }
 
   async handIn(name: string, body: RequestBody): Promise<string> {
@@ -56,7 +60,7 @@ export class EndpointDesk implements Desk {
 
   async #once(method: "GET" | "POST", url: URL, body: Uint8Array | undefined): Promise<unknown> {
     const host = url.host;
-    const reply = await fetch(url, {
+    const reply = await egressFetch(this.#egress, url, {
       method,
       headers: { Authorization: `Bearer ${this.#token}`, "Content-Type": "application/json" },
       // With a redirect the token would go elsewhere.
@@ -90,7 +94,7 @@ function reasonOf(thrown: unknown): string {
   return oneLine(cause instanceof Error ? cause.message : String(cause));
 }
 
-async function boundedText(reply: Response): Promise<string> {
+async function boundedText(reply: Awaited<ReturnType<typeof egressFetch>>): Promise<string> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of reply.body ?? []) {

@@ -24,12 +24,15 @@ export interface CliEnvironment {
 }
 
 export function readEnvironment(env: NodeJS.ProcessEnv): CliEnvironment {
+  let egress: Egress | undefined;
   return {
     mirror: env.MODFERRY_MIRROR === "" ? undefined : env.MODFERRY_MIRROR,
     netrc: () => readNetrcFile(env),
     egress: () => {
-      trustAsGo(env);
-      return environmentEgress(env);
+      // Once: to trust what go trusts anew would take back what a configuration has added since.
+      if (egress === undefined) trustAsGo(env);
+      egress ??= environmentEgress(env);
+      return egress;
     },
     variables: env,
     gonosumdb: async () => {

@@ -1,9 +1,13 @@
+import { engineOf } from "../adapters/configuration/engine.ts";
+import { enginePolicy } from "../adapters/configuration/open-engine.ts";
 import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
 import { FormatError } from "../gomod/format-error.ts";
 import { formatModuleVersion, type ModuleVersion, parseModuleVersion } from "../gomod/version.ts";
 import { misuse } from "../mirror/errors.ts";
 import { type Explanation, explain as explainVersion, explanationJson } from "../mirror/explain.ts";
 import type { MirrorParts } from "../mirror/parts.ts";
+import { MirroredVulnerabilities } from "../mirror/vulndb-reader.ts";
+import { loadConfiguration } from "./configuration.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { jsonLine } from "./json-line.ts";
 import type { Options } from "./options.ts";
@@ -20,12 +24,17 @@ export async function explain(
   options: Options,
   _environment: CliEnvironment,
   output: Output,
-  ruling: Ruling = {},
 ): Promise<number> {
   const version = oneVersion(options);
+  const policy =
+    options.config === undefined
+      ? undefined
+      : enginePolicy(engineOf(await loadConfiguration(options.config)));
   const mirror = await openFolderMirror(options.mirror, { mode: "read" });
   try {
     const { tree, vault, ledger } = mirror;
+    const ruling: Ruling =
+      policy === undefined ? {} : { policy, vulnerabilities: new MirroredVulnerabilities(tree, Date.now) };
     const explanation = await explainVersion({ tree, vault, ledger, now: Date.now, ...ruling }, version);
     if (options.json) output.print(jsonLine(explanationJson(explanation)));
     else print(explanation, output);

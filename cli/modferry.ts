@@ -88,7 +88,7 @@ const VERBS: Readonly<Record<string, VerbLine>> = {
   pull: { run: pull, flags: ["mirror", "to", "delete", "checksum", "json"], takes: "flags only" },
   block: { run: block, flags: ["mirror", "reason", "by", "json"], takes: "arguments" },
   unblock: { run: unblock, flags: ["mirror", "by", "json"], takes: "arguments" },
-  explain: { run: explain, flags: ["mirror", "json"], takes: "arguments" },
+  explain: { run: explain, flags: ["mirror", "config", "json"], takes: "arguments" },
   hash: { run: hashFiles, flags: [], takes: "arguments" },
   zip: {
     run: zip,

@@ -18,7 +18,7 @@ export async function pause(options: Options, _environment: CliEnvironment, outp
   if (reason === undefined)
     throw misuse("--reason", "--reason: not given; say why, for those who find it paused");
   const by = `${userInfo().username}@${hostname()}`;
-  const mirror = await openFolderMirror(options.mirror, { mode: "write" });
+  const mirror = await openFolderMirror(options.mirror, { mode: "beside" });
   try {
     await setPause(mirror.ledger, { until, reason, by });
   } finally {
@@ -36,7 +36,7 @@ export async function resume(
   _environment: CliEnvironment,
   output: Output,
 ): Promise<number> {
-  const mirror = await openFolderMirror(options.mirror, { mode: "write" });
+  const mirror = await openFolderMirror(options.mirror, { mode: "beside" });
   let lifted: boolean;
   try {
     lifted = await liftPause(mirror.ledger);

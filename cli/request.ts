@@ -51,7 +51,7 @@ async function openDesk(options: Options, environment: CliEnvironment): Promise<
       "MODFERRY_TOKEN",
       "MODFERRY_TOKEN: not set; an endpoint takes requests with its token alone, see docs/ci/README.md",
     );
-  return new EndpointDesk(endpoint, token);
+  return new EndpointDesk(endpoint, token, environment.egress());
 }
 
 /** A folder mirror beside its one writer, `modferry sync --every`, which looks into the inbox. */

@@ -7,7 +7,7 @@ import { handIn } from "../mirror/inbox.ts";
 import { acceptInbox } from "../mirror/inbox-scan.ts";
 import type { RequestKey } from "../mirror/orders.ts";
 import { noDeadline } from "../mirror/parts.ts";
-import { reconcile } from "../mirror/reconcile.ts";
+import { type Reconciled, reconcile } from "../mirror/reconcile.ts";
 import type { RequestBody } from "../mirror/requests.ts";
 import { type Missing, settle } from "../mirror/settle.ts";
 import { tick } from "../mirror/tick.ts";
@@ -47,16 +47,15 @@ export async function syncRound(
   progress: SyncProgress,
 ): Promise<number> {
   const { parts } = mirror;
-  const { failed } = await noteTick(parts, "reconcile", () =>
-    reconcile(parts, { onlyWriter: round.isFirst, owner: mirror.owner }),
-  );
-  for (const problem of failed) output.error(`modferry: from an earlier run: ${oneLine(problem)}`);
+  const since = parts.now();
+  const left = await revive(mirror, round, since, output);
   await advance(mirror, output);
   // What waits for tiles would fail now. What is wrong with them is said at the end, when it was tried once more.
   await completeTiles(mirror.databases);
   const unread = await readFeeds(mirror, output);
   await acceptWaiting(mirror, output);
   await workOff(mirror);
+  if (left.orders > 0) await reviveRest(mirror, round, since, output);
   progress.beginRequest();
   const missing: Missing[] = [];
   for (const body of round.bodies) missing.push(...(await mirrorRequest(mirror, round.name, body)));
@@ -69,6 +68,38 @@ export async function syncRound(
   for (const { host, reason } of refusing)
     output.error(`modferry: upstream ${oneLine(host)} refuses us and is not asked: ${oneLine(reason)}`);
   return missing.length + stopped.length + refusing.length + incomplete + unread;
+}
+
+/** One tick's part of what earlier runs left. */
+async function revive(
+  { parts, owner }: EmbeddedMirror,
+  { isFirst }: Round,
+  since: number,
+  output: Output,
+): Promise<Reconciled> {
+  const look = () => reconcile(parts, { onlyWriter: isFirst, owner, since });
+  const reconciled = await noteTick(parts, "reconcile", look);
+  for (const problem of reconciled.failed) output.error(`modferry: from an earlier run: ${oneLine(problem)}`);
+  return reconciled;
+}
+
+/**
+ * A run that died may have left more than one tick takes on; and orders that nobody closes any more, so that what they
+ * were of is settled only by one more look, when the rest is done.
+ */
+async function reviveRest(
+  mirror: EmbeddedMirror,
+  round: Round,
+  began: number,
+  output: Output,
+): Promise<void> {
+  for (const since of [() => began, mirror.parts.now]) {
+    const at = since();
+    for (let more = true; more; ) {
+      more = (await revive(mirror, round, at, output)).isFull;
+      await workOff(mirror);
+    }
+  }
 }
 
 /** Accepts what others have handed in, and works on it. @returns whether there was anything. */

@@ -67,7 +67,7 @@ export async function syncRequests(
     for (let isFirst = true; ; isFirst = false) {
       const began = performance.now();
       // First, so that a policy goes by the newest.
-      const vulndb = await syncVulndb(mirror.parts.tree, mirror.vulndb, environment, output);
+      const vulndb = await syncVulndb(mirror, environment, output);
       const round = { bodies: isFirst ? bodies : [], name, isFirst };
       const problems = await syncRound(mirror, round, options, output, progress).catch((thrown: unknown) => {
         // A run that goes on may find the disk or the network mended; one that is alone ends with it.

@@ -33,12 +33,12 @@ export const USAGE = `usage: modferry VERB …
       what waits after a failure is due now; PATTERN: module@version, or module paths as GOPRIVATE has them
   modferry pause --until TIME --reason TEXT [--mirror ADDR] [--json]
   modferry resume [--mirror ADDR] [--json]
-      no scheduled tick works until TIME (2026-12-24T18:00:00Z, or from now on: 90m, 2h, 3d), or until resume
+      no feed is read until TIME (2026-12-24T18:00:00Z, or from now on: 90m, 2h, 3d), or until resume
   modferry block NAME --reason TEXT [--by WHO] [--mirror ADDR] [--json]
   modferry unblock NAME [--by WHO] [--mirror ADDR] [--json]
       takes NAME, module@version or a pattern of module paths, out of lists and off the disk, with what comes of it
       later; clients are answered 403 with the reason; unblock brings it back
-  modferry explain module@version [--mirror ADDR] [--json]
+  modferry explain module@version [--mirror ADDR] [--config FILE] [--json]
       why a version is served or not: which rule decided, which sighting of it counted, and when that changes; exit 1
       where it is not served
   modferry record [--to FILE.json] [--mirror ADDR] [--name NAME] [--upstream URL] [--sumdb …] [--no-sumdb PATTERN]

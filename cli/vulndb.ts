@@ -1,7 +1,7 @@
 import { HttpVulndb } from "../adapters/upstream/vulndb.ts";
 import { asMirrorError } from "../mirror/errors.ts";
-import type { Tree } from "../mirror/ports.ts";
 import { mirrorVulndb } from "../mirror/vulndb.ts";
+import type { EmbeddedMirror } from "./embedded.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { type Output, oneLine } from "./output.ts";
 
@@ -10,13 +10,12 @@ import { type Output, oneLine } from "./output.ts";
  * @returns how many databases could not be brought up: 0 or 1.
  */
 export async function syncVulndb(
-  tree: Tree,
-  url: string | undefined,
+  { parts: { tree }, vulndb: url, egress }: EmbeddedMirror,
   environment: CliEnvironment,
   output: Output,
 ): Promise<number> {
   if (url === undefined) return 0;
-  const source = new HttpVulndb(url, { netrc: await environment.netrc(), egress: environment.egress() });
+  const source = new HttpVulndb(url, { netrc: await environment.netrc(), egress });
   try {
     const synced = await mirrorVulndb(tree, source);
     if (synced !== undefined)

@@ -100,7 +100,7 @@ export function defineMirror(input: ConfigurationInput): Configuration {
   const field =
     [...(issue?.path ?? []), ...(unknown === undefined ? [] : [unknown])].join(".") || "configuration";
   const problem =
-    unknown === undefined ? issue?.message : "no such field; infra/configuration.ts lists them all";
+    unknown === undefined ? issue?.message : "no such field; docs/configuration.md lists them all";
   throw misuse(field, `configuration: ${field}: ${problem ?? "not understood"}`);
 }
 

@@ -130,6 +130,7 @@ export class PipelineStack extends Stack {
       timeout: Duration.seconds(60),
       memoryMiB: 512,
     });
+    grantSecrets(accept, proxySecret(this.#configuration));
     grantVault(accept, { read: ["inbox/requests/*"] });
     grantLedger(accept, ["GetItem", "PutItem"]);
     this.#grantSend(accept);
@@ -198,6 +199,7 @@ export class PipelineStack extends Stack {
       "DeleteItem",
       "BatchWriteItem",
     ]);
+    grantSecrets(reconcile, proxySecret(this.#configuration));
     grantDueIndex(reconcile);
     grantStateIndex(reconcile);
     this.#grantSend(reconcile);
@@ -243,4 +245,9 @@ export class PipelineStack extends Stack {
     });
     target.function.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: Duration.seconds(60) });
   }
+}
+
+/** What a function that asks AWS through a proxy logs in there with. */
+function proxySecret({ egress }: Configuration): string[] {
+  return egress.proxySecret === undefined ? [] : [egress.proxySecret];
 }

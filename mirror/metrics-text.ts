@@ -94,7 +94,7 @@ function families({ at, feeds, ticks, states, databases, upstreams, pause }: Fig
       "1 while an upstream is left alone because it asked for it or was overloaded.",
       upstreams.map(({ host, notBefore = 0 }) => [{ host }, notBefore > at ? 1 : 0]),
     ),
-    gauge("paused", "1 while an operator has paused all ticks.", [[{}, pause === undefined ? 0 : 1]]),
+    gauge("paused", "1 while an operator has paused the feeds.", [[{}, pause === undefined ? 0 : 1]]),
   ];
 }
 

@@ -5,6 +5,7 @@ import { sha256OfObject } from "./object-sha256.ts";
 import type { StoredObject, Tree } from "./ports.ts";
 import { LARGEST_LIST } from "./publish.ts";
 import { parseTreeKey, type TreeEntry, type TreeKey } from "./tree-keys.ts";
+import { INDEX_FILES, parseVulndbKey, VULNDB_FOLDER } from "./vulndb-keys.ts";
 
 /** Files copied at a time: most of a small file's time is the target's fsync. */
 const FILES_AT_ONCE = 32;
@@ -43,7 +44,7 @@ interface Mutable {
  * @throws MirrorError misuse where the source is empty; the first failure else, with the target as above.
  */
 export async function pullTree(source: Tree, target: Tree, options: PullOptions): Promise<Pulled> {
-  const { mutable, infos, lookups, supported, any } = await surveyed(source);
+  const { mutable, infos, lookups, supported, vulndb, any } = await surveyed(source);
   if (!any)
     throw misuse("--mirror", "--mirror: its tree is empty, or its disk is not there; nothing was pulled");
   const copy = new Copy(source, target, options);
@@ -58,6 +59,8 @@ export async function pullTree(source: Tree, target: Tree, options: PullOptions)
       ({ entry, bytes }) => copy.settle(entry.key, bytes),
     );
   await copy.all(supported);
+  // Entries before the index that names them, whose part `db` a reader begins with.
+  for (const { key, bytes } of vulndb) await copy.settle(key, bytes);
   if (options.delete) await removeSurplus(source, target, copy);
   return copy.pulled;
 }
@@ -68,12 +71,20 @@ interface Survey {
   readonly lookups: TreeKey[];
   readonly mutable: Mutable[];
   readonly supported: TreeKey[];
+  /** Of the vulnerability database, all of which may change. */
+  readonly vulndb: { readonly key: TreeKey; readonly bytes: Uint8Array }[];
   any: boolean;
 }
 
 async function surveyed(source: Tree): Promise<Survey> {
-  const survey: Survey = { infos: [], lookups: [], mutable: [], supported: [], any: false };
+  const survey: Survey = { infos: [], lookups: [], mutable: [], supported: [], vulndb: [], any: false };
   for await (const { key } of source.keys()) {
+    const advisory = parseVulndbKey(key);
+    if (advisory !== undefined) {
+      const found = await source.get(advisory, LARGEST_LIST);
+      if (found !== undefined) survey.vulndb.push({ key: advisory, bytes: found.bytes });
+      continue;
+    }
     const entry = parseTreeKey(key);
     if (entry === undefined) continue;
     survey.any = true;
@@ -85,7 +96,12 @@ async function surveyed(source: Tree): Promise<Survey> {
       if (found !== undefined) survey.mutable.push({ entry, bytes: found.bytes });
     }
   }
+  survey.vulndb.sort((a, b) => vulndbTurn(a.key) - vulndbTurn(b.key));
   return survey;
+}
+
+function vulndbTurn(key: TreeKey): number {
+  return INDEX_FILES.findIndex((file) => key.startsWith(`${VULNDB_FOLDER}${file}.`));
 }
 
 const isMutable = ({ kind }: TreeEntry): boolean =>

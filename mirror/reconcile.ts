@@ -17,12 +17,32 @@ import { updateRecords, updateRequest } from "./update.ts";
 const RECORDS_PER_TICK = 2_000;
 const REQUESTS_PER_TICK = 100;
 
+export interface ReconcileOptions {
+  /** On a desk nobody else can be at work: what is merely under way is in doubt too. */
+  readonly onlyWriter: boolean;
+  readonly owner?: string;
+  /**
+   * When the first of several ticks in a row began, in ms since the epoch; left out: now. What one of them has taken on is
+   * due beyond the look of the next, so that they come to an end.
+   */
+  readonly since?: number;
+}
+
+export interface Reconciled {
+  readonly orders: number;
+  readonly failed: string[];
+  /** It has looked at as much as one tick may, and taken some of it on: there may be more. */
+  readonly isFull: boolean;
+}
+
 interface Tick {
   readonly parts: MirrorParts;
   readonly now: number;
   readonly onlyWriter: boolean;
   /** `module@version` of what this tick has ordered already. */
   readonly ordered: Set<string>;
+  /** Requests and records that it has taken on. */
+  taken: number;
 }
 
 /**
@@ -30,31 +50,31 @@ interface Tick {
  * pushed into the future first, so that the next tick leaves it alone while its order is under way; a crash in between
  * costs one such wait. Requests go first, so that the last order of each settles it; one that cannot be revived stops
  * none of the others, and is due again.
- * @param onlyWriter on a desk nobody else can be at work: what is merely under way is in doubt too.
  * @returns how many orders were sent, and what is wrong with requests that could not be revived.
  */
-export async function reconcile(
-  parts: MirrorParts,
-  options: { onlyWriter: boolean; owner?: string },
-): Promise<{ orders: number; failed: string[] }> {
+export async function reconcile(parts: MirrorParts, options: ReconcileOptions): Promise<Reconciled> {
   const now = parts.now();
-  const tick: Tick = { parts, now, onlyWriter: options.onlyWriter, ordered: new Set() };
-  const horizon = options.onlyWriter ? now + ORDER_LOST_AFTER : now;
+  const tick: Tick = { parts, now, onlyWriter: options.onlyWriter, ordered: new Set(), taken: 0 };
+  const since = options.since ?? now;
+  const horizon = options.onlyWriter ? since + ORDER_LOST_AFTER : since;
   const failed: string[] = [];
   let orders = 0;
   // Before what is due: both make records due.
   const owner = options.owner ?? "reconcile";
   for (const step of [() => finishByHand(parts), () => sweepPolicy(parts, owner)])
     await step().catch((thrown: unknown) => failed.push(asMirrorError(thrown, "mirror").message));
-  for (const request of await parts.ledger.dueRequests(horizon, REQUESTS_PER_TICK)) {
+  const requests = await parts.ledger.dueRequests(horizon, REQUESTS_PER_TICK);
+  for (const request of requests) {
     try {
       orders += await reviveRequest(tick, { name: request.name, time: request.time });
     } catch (thrown) {
       failed.push(asMirrorError(thrown, `request ${request.name}/${request.time}`).message);
     }
   }
-  orders += await reviveRecords(tick, await parts.ledger.due(horizon, RECORDS_PER_TICK));
-  return { orders, failed };
+  const records = await parts.ledger.due(horizon, RECORDS_PER_TICK);
+  orders += await reviveRecords(tick, records);
+  const isFull = requests.length === REQUESTS_PER_TICK || records.length === RECORDS_PER_TICK;
+  return { orders, failed, isFull: isFull && tick.taken > 0 };
 }
 
 /** What operators have blocked and unblocked, and is not yet done to its end. */
@@ -71,10 +91,10 @@ const TICK_LEASE = 330_000;
 export async function reconcileTick(
   parts: MirrorParts,
   owner: string,
-): Promise<{ orders: number; failed: string[]; skipped: boolean }> {
+): Promise<Reconciled & { readonly skipped: boolean }> {
   const now = parts.now();
   if (!(await parts.ledger.takeLease("reconcile", owner, now, now + TICK_LEASE)))
-    return { orders: 0, failed: [], skipped: true };
+    return { orders: 0, failed: [], isFull: false, skipped: true };
   try {
     return { ...(await reconcile(parts, { onlyWriter: false, owner })), skipped: false };
   } finally {
@@ -95,6 +115,7 @@ async function reviveRecords(tick: Tick, due: readonly VersionRecord[]): Promise
     if (next !== undefined) again.add(name);
     return next;
   });
+  tick.taken += again.size;
   const orders = groupOrders(
     records.filter(
       (record): record is VersionRecord => record !== undefined && again.has(formatModuleVersion(record)),
@@ -123,7 +144,9 @@ async function reviveRequest(tick: Tick, key: RequestKey): Promise<number> {
     taken = record.state;
     return { ...record, due: now + ORDER_LOST_AFTER };
   });
-  if (taken === undefined || taken === "DONE" || taken === "REFUSED") return 0;
+  if (taken === undefined) return 0;
+  tick.taken++;
+  if (taken === "DONE" || taken === "REFUSED") return 0;
   const closure = taken === "OPEN" ? undefined : await closureOf(parts, key);
   if (closure === undefined || closure.unloaded.length > 0 || closure.unresolved.length > 0) {
     // What is missing may hide more of the graph.

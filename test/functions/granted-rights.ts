@@ -16,6 +16,9 @@ interface Resource {
   >;
 }
 
+/** The secret with the token of the mirror's desk. */
+export const REQUEST_TOKEN = "modferry/requests";
+
 /** What comes with every function and is not its own calls: its log, and Lambda's polling of its queues. */
 const BY_LAMBDA = /^(logs:|sqs:(ReceiveMessage|DeleteMessage|GetQueueAttributes)$)/;
 
@@ -31,6 +34,7 @@ export function grantedRights(key: string): Map<string, Needed[]> {
       upstreams: [{ name: "public", url: "https://goproxy.example.com" }],
       sumdb: [{ key }],
       feeds: { poll: {} },
+      endpoint: { requests: { tokenSecret: REQUEST_TOKEN } },
     }),
   );
   const granted = new Map<string, Needed[]>();
@@ -80,5 +84,7 @@ function shortName(arn: string): string {
   if (bucket !== undefined) return `${bucket}${key ?? ""}`;
   const [, index] = /:table\/mirror-ledger(\/.*)?$/.exec(arn) ?? [];
   if (arn.includes(":table/")) return `table${index ?? ""}`;
+  const [, secret] = /:secret:(.*)-\?{6}$/.exec(arn) ?? [];
+  if (secret !== undefined) return `secret/${secret}`;
   return arn.replace(/^arn:queue:mirror-/, "");
 }

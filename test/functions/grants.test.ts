@@ -1,14 +1,20 @@
 import { setTimeout } from "node:timers/promises";
 import { DeleteObjectCommand } from "@aws-sdk/client-s3";
+import { CreateSecretCommand } from "@aws-sdk/client-secrets-manager";
 import type { APIGatewayProxyEvent, Context, SQSEvent } from "aws-lambda";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { s3Client } from "../../adapters/aws/clients.ts";
+import { s3Client, secretsManagerClient } from "../../adapters/aws/clients.ts";
 import { modulePath } from "../../gomod/module-path.ts";
 import { moduleVersion } from "../../gomod/version.ts";
 import { handIn } from "../../mirror/inbox.ts";
 import type { RequestKey } from "../../mirror/orders.ts";
 import { want } from "../../mirror/records.ts";
-import { closureVaultKey, type RequestBody, requestInboxKey } from "../../mirror/requests.ts";
+import {
+  closureVaultKey,
+  printRequestBody,
+  type RequestBody,
+  requestInboxKey,
+} from "../../mirror/requests.ts";
 import { latestKey, listKey, zipKey } from "../../mirror/tree-keys.ts";
 import { newLedger, newQueue, newTree, newVault } from "../contract/aws-stores.ts";
 import { describeWithEmulator, emulatedAws, stopEmulator } from "../contract/ministack.ts";
@@ -16,7 +22,7 @@ import { requestBody } from "../mirror/made-mirror.ts";
 import { MadeUpstream } from "../mirror/made-upstream.ts";
 import { newKeys, PrivateDatabase } from "../mirror/private-database.ts";
 import { engineFile } from "./engine-file.ts";
-import { covers, grantedRights } from "./granted-rights.ts";
+import { covers, grantedRights, REQUEST_TOKEN } from "./granted-rights.ts";
 import { type Needed, RecordedCalls } from "./recorded-calls.ts";
 import { smallGoproxy } from "./small-goproxy.ts";
 
@@ -28,6 +34,8 @@ vi.mock("../../adapters/aws/clients.ts", async (original) => {
     ...real,
     s3Client: (...args: Parameters<typeof real.s3Client>) => watch(real.s3Client(...args)),
     dynamoDbClient: (...args: Parameters<typeof real.dynamoDbClient>) => watch(real.dynamoDbClient(...args)),
+    secretsManagerClient: (...args: Parameters<typeof real.secretsManagerClient>) =>
+      watch(real.secretsManagerClient(...args)),
     sqsClient: (...args: Parameters<typeof real.sqsClient>) => watch(real.sqsClient(...args)),
   };
 });
@@ -110,6 +118,7 @@ async function runAll(): Promise<void> {
     MODFERRY_BACKFILL_QUEUE_URL: queue.urls.backfill,
     MODFERRY_ENGINE_FILE: engine,
     MODFERRY_FETCHES_TILES: "yes",
+    MODFERRY_REQUEST_TOKEN_SECRET: REQUEST_TOKEN,
   };
   for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
   const [plan, accept, work, reconcile, serve] = await Promise.all([
@@ -258,6 +267,24 @@ async function runAll(): Promise<void> {
     const sent = await calls.run("Serve", () => serve.handler(event as APIGatewayProxyEvent));
     if (pages.includes(proxy)) expect([proxy, sent.statusCode, sent.body]).toEqual([proxy, 200, sent.body]);
   }
+
+  // CI hands in a request, and asks how far it is.
+  await secretsManagerClient(settings).send(
+    new CreateSecretCommand({ Name: REQUEST_TOKEN, SecretString: "told-by-the-test" }),
+  );
+  const atDesk = async (httpMethod: string, request: string, body: string | null = null) => {
+    const headers = { authorization: "Bearer told-by-the-test" };
+    const event = { httpMethod, pathParameters: { request }, path: `/-/requests/${request}`, headers, body };
+    const sent = await calls.run("Serve", () => serve.handler(event as unknown as APIGatewayProxyEvent));
+    return sent;
+  };
+  const wanted = Buffer.from(printRequestBody(requestBody({ wishes: ["example.com/bad@v1.0.0"] })));
+  const taken = await atDesk("POST", "team/app", wanted.toString("utf8"));
+  expect([taken.statusCode, taken.body]).toEqual([202, taken.body]);
+  const { request: handedIn } = JSON.parse(taken.body) as { request: string };
+  expect(JSON.parse((await atDesk("GET", handedIn)).body)).toMatchObject({ state: "OPEN" });
+  await drain();
+  expect(JSON.parse((await atDesk("GET", handedIn)).body)).toMatchObject({ state: "INCOMPLETE" });
 
   // The database shows another history.
   made.database = new PrivateDatabase("sum.example.org", keys);

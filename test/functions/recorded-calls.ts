@@ -80,6 +80,8 @@ export class RecordedCalls {
       case "BatchWriteItemCommand":
       case "ScanCommand":
         return { action: `dynamodb:${command.replace("Command", "")}`, resource: "table" };
+      case "GetSecretValueCommand":
+        return { action: "secretsmanager:GetSecretValue", resource: `secret/${input.SecretId}` };
       case "SendMessageBatchCommand":
         return { action: "sqs:SendMessage", resource: this.#name(input.QueueUrl) };
       default:

@@ -80,7 +80,7 @@ describe("requests", () => {
   test.each([
     "inbox/requests/../x/20261123T093000000Z.json",
     "inbox/requests/UPPER/20261123T093000000Z.json",
-    "inbox/requests/a/b/20261123T093000000Z.json",
+    "inbox/requests/a/b/c/d/e/20261123T093000000Z.json",
     "inbox/requests/a/now.json",
     "inbox/requests//20261123T093000000Z.json",
     "evidence/a/20261123T093000000Z.json",

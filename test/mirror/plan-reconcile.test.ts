@@ -114,7 +114,7 @@ describe("reconcile", () => {
     const mirror = new MadeMirror(threeModules());
     const request = await mirror.accept(WISH);
     expect(takeAll(mirror)).toBe(1);
-    expect(await late(mirror, MINUTE)).toEqual({ orders: 0, failed: [] });
+    expect(await late(mirror, MINUTE)).toEqual({ orders: 0, failed: [], isFull: false });
     await late(mirror, ORDER_LOST_AFTER);
     expect((await mirror.ledger.readRequest(request))?.state).toBe("DONE");
   });
@@ -142,6 +142,26 @@ describe("reconcile", () => {
     expect(Math.max(...upstream.asked.values())).toBe(1);
   });
 
+  test("what is more than one tick takes on is taken on by those after it, and they come to an end", async () => {
+    const mirror = new MadeMirror(threeModules());
+    const requests = [];
+    for (let i = 0; i < 101; i++) {
+      mirror.clock.ms += 1;
+      requests.push(await mirror.accept(WISH));
+    }
+    takeAll(mirror);
+    const since = mirror.clock.ms;
+    const look = async () => {
+      mirror.clock.ms += 1;
+      return await reconcile(mirror.parts, { onlyWriter: true, since });
+    };
+    expect(await look()).toEqual({ orders: 100, failed: [], isFull: true });
+    expect(await look()).toEqual({ orders: 1, failed: [], isFull: false });
+    expect(await look()).toEqual({ orders: 0, failed: [], isFull: false });
+    await mirror.drain();
+    for (const request of requests) expect((await mirror.ledger.readRequest(request))?.state).toBe("DONE");
+  });
+
   test("a request whose last settling was lost is settled without being ordered again", async () => {
     const upstream = threeModules();
     const mirror = new MadeMirror(upstream);
@@ -150,7 +170,7 @@ describe("reconcile", () => {
     if (done === undefined) throw new Error("not there");
     await mirror.ledger.writeRequest({ ...done, state: "RESOLVED", due: mirror.clock.ms });
     upstream.asked.clear();
-    expect(await late(mirror, MINUTE)).toEqual({ orders: 0, failed: [] });
+    expect(await late(mirror, MINUTE)).toEqual({ orders: 0, failed: [], isFull: false });
     expect((await mirror.ledger.readRequest(request))?.state).toBe("DONE");
     expect(upstream.count()).toBe(0);
   });
@@ -186,7 +206,7 @@ describe("reconcile", () => {
     await mirror.drain();
     mirror.ledger.due = async () => lagging;
     mirror.ledger.dueRequests = async () => laggingRequests;
-    expect(await late(mirror, ORDER_LOST_AFTER + MINUTE)).toEqual({ orders: 0, failed: [] });
+    expect(await late(mirror, ORDER_LOST_AFTER + MINUTE)).toEqual({ orders: 0, failed: [], isFull: false });
     expect((await mirror.ledger.read([moduleVersion("example.com/c", "v1.0.0")]))[0]?.state).toBe("READY");
     expect((await mirror.ledger.readRequest(request))?.state).toBe("DONE");
   });

@@ -151,6 +151,33 @@ describe("a pulled tree", () => {
     expect(await contentOf(target)).toEqual(await contentOf(mirror.tree));
   });
 
+  test("has the vulnerability database too, its index last, and newer where the source's is", async () => {
+    const { mirror } = await filledMirror();
+    const files = ["ID/GO-2024-0001.json", "index/db.json.gz", "index/db.json", "index/vulns.json"];
+    const fill = async (text: string) => {
+      for (const file of files) {
+        const key = `-/vulndb/${file}` as TreeKey;
+        const found = await mirror.tree.get(key, 1 << 20);
+        await mirror.tree.replace(key, Buffer.from(text + file), found?.etag);
+      }
+    };
+    await fill("first ");
+    const target = new MemoryTree();
+    const written: string[] = [];
+    const replace = target.replace.bind(target);
+    target.replace = async (key, bytes, previous) => {
+      written.push(key);
+      return await replace(key, bytes, previous);
+    };
+    await pullTree(mirror.tree, target, options());
+    const ours = written.filter((key) => key.startsWith("-/"));
+    expect(ours[0]).toContain("ID/");
+    expect(ours.slice(-2).every((key) => key.includes("index/db"))).toBe(true);
+    await fill("second ");
+    expect(await pullTree(mirror.tree, target, options({ delete: true }))).toMatchObject({ replaced: 4 });
+    expect(await contentOf(target)).toEqual(await contentOf(mirror.tree));
+  });
+
   test("is not emptied by a source whose disk is not there", async () => {
     const { mirror } = await filledMirror();
     const target = new MemoryTree();

@@ -17,7 +17,7 @@ export function runSchedules({ seed, schedules, mutant, shrink = false }: RunOpt
   const at = (file: string) => join(import.meta.dirname, file);
   const args = [
     ...["--import", at("deterministic.ts")],
-    ...(mutant === undefined ? [] : ["--import", at("mutation.ts")]),
+    ...(mutant === undefined ? [] : ["--import", at("mutant-child.ts")]),
     ...[at("schedules-child.ts"), String(seed), String(schedules), ...(shrink ? ["shrink"] : [])],
   ];
   const env = { ...process.env, ...(mutant && { MODFERRY_MUTANT: mutant.name }) };
