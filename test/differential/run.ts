@@ -7,11 +7,14 @@ import { join } from "node:path";
 /**
  * `npm run test:differential`: the tests that compare with Go's own code, with many more random cases and a seed of
  * their own. Prints how many cases of each kind were compared; exit 1 where any disagrees, or they are too few.
- * MODFERRY_SEED, MODFERRY_CASES (times the number of `npm test`) and MODFERRY_GRAPHS (graphs) choose others.
+ * MODFERRY_SEED, MODFERRY_CASES (times the number of `npm test`), MODFERRY_GRAPHS (graphs) and GRAPH_SEEDS (universes of
+ * modules) choose others.
  */
 const LEAST_CASES = 100_000;
 const TIMES = 20;
 const GRAPHS = 400;
+/** Random universes of each kind: the seeds of the last four suites. */
+const UNIVERSES = 60;
 /** The whole takes minutes; a test that takes longer than this hangs. In ms. */
 const LONGEST_TEST = 1_200_000;
 
@@ -29,7 +32,9 @@ const suites = [
     "list-file",
     "netrc",
   ],
-  ...["mutated", "dirhash", "zip-fuzz", "zip-create"],
+  ...["mutated", "dirhash", "zip-fuzz", "zip-create-random"],
+  // Random universes of modules, which the go command lists, upgrades and tidies.
+  ...["module-graph", "closure", "combination", "upgrade"],
 ].map((name) => `test/gomod/${name}.test.ts`);
 suites.push("test/differential/graphs.test.ts");
 
@@ -74,12 +79,15 @@ const file = join(folder, "tally.jsonl");
 writeFileSync(file, "");
 const started = performance.now();
 const status = await vitest(["run", `--testTimeout=${LONGEST_TEST}`, ...suites]);
-const total = printTable(counted());
+const counts = counted();
+const total = printTable(counts);
+const none = [...counts].filter(([, cases]) => cases === 0).map(([kind]) => kind);
 rmSync(folder, { recursive: true, force: true });
 const minutes = ((performance.now() - started) / 60_000).toFixed(1);
 console.log(`${total} cases in ${minutes} min; again with MODFERRY_SEED=${seed}`);
 if (total < LEAST_CASES) console.log(`fewer than ${LEAST_CASES}: not all suites ran`);
-process.exitCode = status === 0 && total >= LEAST_CASES ? 0 : 1;
+if (none.length > 0) console.log(`no cases of ${none.join(", ")}: a suite is missing`);
+process.exitCode = status === 0 && total >= LEAST_CASES && none.length === 0 ? 0 : 1;
 
 function vitest(args: readonly string[]): Promise<number | null> {
   const env = {
@@ -87,6 +95,7 @@ function vitest(args: readonly string[]): Promise<number | null> {
     MODFERRY_SEED: String(seed),
     MODFERRY_CASES: process.env.MODFERRY_CASES ?? String(TIMES),
     MODFERRY_GRAPHS: process.env.MODFERRY_GRAPHS ?? String(GRAPHS),
+    GRAPH_SEEDS: process.env.GRAPH_SEEDS ?? String(UNIVERSES),
     MODFERRY_TALLY: folder,
   };
   const command = join(import.meta.dirname, "../../node_modules/vitest/vitest.mjs");

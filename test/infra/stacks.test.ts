@@ -312,9 +312,14 @@ describe("the stacks", () => {
       );
     };
     const egress = { proxy: "http://proxy.example:3128", proxySecret: "proxy" };
-    expect(secrets({ egress })).toEqual(
-      ["Plan", "Work", "Serve"].map((name) => `${name}: corp/go-?????? proxy-??????`),
-    );
+    // All ask AWS through the proxy; two of them nothing else.
+    expect(secrets({ egress }).sort()).toEqual([
+      "AcceptRequest: proxy-??????",
+      "Plan: corp/go-?????? proxy-??????",
+      "Reconcile: proxy-??????",
+      "Serve: corp/go-?????? proxy-??????",
+      "Work: corp/go-?????? proxy-??????",
+    ]);
     const requests = { tokenSecret: "modferry/requests" };
     expect(secrets({ endpoint: { fetchesTiles: false, requests } })).toEqual([
       "Plan: corp/go-??????",

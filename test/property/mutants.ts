@@ -115,10 +115,10 @@ export const MUTANTS: readonly Mutant[] = [
     isQuick: true,
   },
   {
-    name: "reconcile forgets what has FAILED",
-    file: "mirror/failed-record.ts",
-    find: `if (record.due === undefined || record.state === "READY" || record.state === "CONFLICT") return undefined;`,
-    replace: `if (record.due === undefined || record.state === "READY" || record.state === "FAILED") return undefined;`,
+    name: "reconcile forgets what has FAILED, and the requests that wait for it",
+    file: "mirror/reconcile.ts",
+    find: "  if (item.due === undefined) return false;\n",
+    replace: `  if (item.due === undefined || item.state === "FAILED" || item.state === "INCOMPLETE") return false;\n`,
   },
   {
     name: "a zip is taken out before it lies in quarantine",
