@@ -2,8 +2,7 @@ import { promisify } from "node:util";
 import { constants, zstdCompress, zstdDecompress } from "node:zlib";
 import { z } from "zod";
 import { formatModuleVersion, type ModuleVersion, moduleVersion } from "../gomod/version.ts";
-import type { ErrorClass } from "./errors.ts";
-import { MirrorError } from "./errors.ts";
+import { ERROR_CLASSES, type ErrorClass, MirrorError } from "./errors.ts";
 import type { RequestKey } from "./orders.ts";
 import type { Vault } from "./ports.ts";
 import type { Extent } from "./records.ts";
@@ -64,16 +63,7 @@ const line = z.union([
   z.strictObject({ unloaded: z.int() }),
   z.strictObject({
     unresolved: z.string(),
-    class: z.enum([
-      "transient",
-      "unauthorized",
-      "withheld",
-      "malformed",
-      "absent",
-      "mismatch",
-      "denied",
-      "misuse",
-    ]),
+    class: z.enum(ERROR_CLASSES),
     message: z.string(),
   }),
 ]);

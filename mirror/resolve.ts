@@ -4,12 +4,13 @@ import { closeTogether } from "../gomod/combination.ts";
 import { FormatError } from "../gomod/format-error.ts";
 import type { BuildRequest } from "../gomod/module-graph.ts";
 import { formatModuleVersion, type ModuleVersion, moduleVersion } from "../gomod/version.ts";
-import { type ClosureFile, type Need, writeClosure } from "./closure-file.ts";
+import { type ClosureFile, type Need, readClosure, writeClosure } from "./closure-file.ts";
 import { Collected } from "./collected-closure.ts";
 import { dispatch } from "./dispatch.ts";
 import { asMirrorError, MirrorError, misuse } from "./errors.ts";
 import { GoModLoader } from "./go-mod-loader.ts";
 import { readRequestBody } from "./inbox.ts";
+import { joinedClosure } from "./joined-closure.ts";
 import type { RequestKey } from "./orders.ts";
 import type { Deadline, MirrorParts } from "./parts.ts";
 import { handedInAt, type RequestBody } from "./requests.ts";
@@ -40,9 +41,22 @@ export async function resolveRequest(
   parts.report({ event: "resolving", request });
   const body = await readRequestBody(parts, request);
   const closure = await closeRequest(parts, body, request.name, deadline, handedInAt(request));
+  const isWhole = closure.unloaded.length === 0 && closure.unresolved.length === 0;
+  const earlier = isWhole ? undefined : await earlierClosure(parts, request);
+  const known = earlier === undefined ? closure : joinedClosure(closure, earlier);
   // A crash after this leaves the request OPEN: it is resolved again when it is due.
-  await writeClosure(parts.vault, request, closure);
-  await dispatch(parts, request, closure);
+  await writeClosure(parts.vault, request, known);
+  await dispatch(parts, request, known);
+}
+
+/** Undefined where it was never resolved, or its closure is damaged. */
+async function earlierClosure(parts: MirrorParts, request: RequestKey): Promise<ClosureFile | undefined> {
+  try {
+    return await readClosure(parts.vault, request);
+  } catch (thrown) {
+    if (thrown instanceof MirrorError && thrown.class === "malformed") return undefined;
+    throw thrown;
+  }
 }
 
 /**

@@ -14,8 +14,7 @@ import { misuse } from "./errors.ts";
 import { ERROR_BYTES } from "./failed-record.ts";
 import { firstBytes } from "./first-bytes.ts";
 import type { Ledger } from "./ports.ts";
-import { publish } from "./publish.ts";
-import { markReleased, noteOf, type QuarantineNote, restore } from "./quarantine.ts";
+import { markReleased, noteOf, restore } from "./quarantine.ts";
 import { ORDER_LOST_AFTER, type VersionRecord } from "./records.ts";
 import { contended, MOST_RACES, updateRecords } from "./update.ts";
 
@@ -101,18 +100,9 @@ async function release(parts: BlockParts, record: VersionRecord): Promise<boolea
     () => ({ event: "unblocked", version: { path, version }, at: parts.now() }),
   );
   parts.report({ event: "unblocked", version: { path, version } });
-  if (note !== undefined) await relist(parts, record, note, ready);
+  // Listed again by its requests, which know whether what it needs is held (settleRequestsOf).
+  if (note !== undefined) await markReleased(parts, record, note);
   return ready;
-}
-
-async function relist(
-  parts: BlockParts,
-  { path, version }: VersionRecord,
-  note: QuarantineNote,
-  ready: boolean,
-): Promise<void> {
-  if (ready && note.listed) await publish(parts, path, [version]);
-  await markReleased(parts, { path, version }, note);
 }
 
 function released(record: VersionRecord, ready: boolean, now: number): VersionRecord {

@@ -64,6 +64,17 @@ test("what a worker refuses after the unblock, by what it has read of the blocks
   expect(await mirror.ledger.readItem("block", A)).toBeUndefined();
 });
 
+test("what is unblocked is not listed again while another block has what it needs", async () => {
+  const mirror = new MadeMirror(universe());
+  await mirror.request({ wishes: [A] });
+  await block(mirror.parts, A, "bad", BY);
+  await block(mirror.parts, DEP, "bad too", BY);
+  await unblock(mirror.parts, A, BY);
+  expect(await mirror.text("example.com/a/@v/list")).toBe("");
+  await unblock(mirror.parts, DEP, BY);
+  expect(await mirror.text("example.com/a/@v/list")).toBe("v1.0.0\n");
+});
+
 test.each([A, DEP])("a block of %s that died at any call leaves nothing once it is lifted", async (name) => {
   const upstream = universe();
   let died = 0;
