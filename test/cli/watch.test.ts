@@ -46,6 +46,8 @@ describeWithGo("modferry watch", () => {
       await rename(next, file);
       await vi.waitFor(async () => expect(await listOf("github.com/pkg/errors")).toBe("v0.9.1\n"), WAIT);
 
+      await vi.waitFor(() => expect(said.match(/ go\.mod: \d+ versions.*\n/g)).toHaveLength(2), WAIT);
+
       // The same again is nothing new; a nested module that comes is.
       const before = lines().length;
       await writeFile(file, goMod("github.com/BurntSushi/toml v1.3.2", "github.com/pkg/errors v0.9.1"));
