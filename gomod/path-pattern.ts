@@ -85,13 +85,16 @@ function parseSet(glob: string, start: number): (CharacterSet & { readonly end: 
   }
 }
 
-/** One character inside brackets; a bare `-` or `]` there is malformed, and so is the glob's end. */
+/**
+ * One character inside brackets; a bare `-` or `]` there is malformed, and so are the glob's end and a byte that is no
+ * UTF-8 (path.getEsc), which decodeUtf8 has made a lone surrogate.
+ */
 function parseMember(glob: string, start: number): { code: number; end: number } | undefined {
   const first = glob.charAt(start);
   if (first === "-" || first === "]") return undefined;
   const at = first === "\\" ? start + 1 : start;
   const code = glob.codePointAt(at);
-  if (code === undefined) return undefined;
+  if (code === undefined || (code >= 0xd800 && code <= 0xdfff)) return undefined;
   return { code, end: at + (code > 0xffff ? 2 : 1) };
 }
 

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { FormatError } from "../../gomod/format-error.ts";
+import { decodeUtf8 } from "../../gomod/go-unicode.ts";
 import {
   checkFilePath,
   checkImportPath,
@@ -131,6 +132,14 @@ describeWithOracle("module paths against golang.org/x/mod/module", () => {
     const rows = table<[string, string, boolean]>("module/module_test.go", "TestMatchPrefixPatterns");
     expect(rows).toHaveLength(26);
     expect(rows.map(([globs, target]) => [globs, target, matchPrefixPatterns(globs, target)])).toEqual(rows);
+  });
+
+  test("a set that holds a byte which is no UTF-8 makes a glob malformed, as path.Match has it", () => {
+    const glob = (member: number) =>
+      decodeUtf8(Buffer.from([...Buffer.from("[A-"), member, ...Buffer.from("z]*/q")]));
+    // Found by test:differential, seed 2106933025: path.Match answers ErrBadPattern, so such a glob matches nothing.
+    expect(matchPrefixPatterns(glob(0xc0), "rsc.io/q")).toBe(false);
+    expect(matchPrefixPatterns(glob(0x7e), "rsc.io/q")).toBe(true);
   });
 
   test("random paths get x/mod's answers, in x/mod's words", () => {
