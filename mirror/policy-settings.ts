@@ -1,7 +1,6 @@
 import { z } from "zod";
-import { FormatError } from "../gomod/format-error.ts";
-import { arePathPatterns } from "../gomod/path-pattern.ts";
 import { parseVersionRange } from "../gomod/version-range.ts";
+import { parsedBy, pathPattern } from "./configuration-field.ts";
 import { PINNED } from "./records.ts";
 import { vulnerabilityId } from "./vulnerability.ts";
 
@@ -19,29 +18,9 @@ export const reasonText = z
   .max(300)
   .regex(/^[^\p{Cc}\p{Cf}\u2028\u2029]*$/u, "give one line without control characters");
 
-const patterns = z
-  .array(
-    z
-      .string()
-      .max(512)
-      .refine(
-        (glob) => !glob.includes(",") && arePathPatterns(glob),
-        "give a pattern of module paths as GOPRIVATE has them, such as corp.example or *.corp.example",
-      ),
-  )
-  .min(1)
-  .max(1_000);
+const patterns = z.array(pathPattern).min(1).max(1_000);
 
-const range = z.string().superRefine((text, context) => {
-  try {
-    parseVersionRange(text);
-  } catch (error) {
-    context.addIssue({
-      code: "custom",
-      message: error instanceof FormatError ? error.message : String(error),
-    });
-  }
-});
+const range = parsedBy(parseVersionRange);
 
 const duration = z.string().regex(/^\d{1,4}[mhd]$/, "give minutes, hours or days, such as 90m, 36h or 7d");
 

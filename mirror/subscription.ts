@@ -1,11 +1,12 @@
 import { z } from "zod";
 import { type ModulePath, modulePath } from "../gomod/module-path.ts";
-import { arePathPatterns, matchPrefixPatterns } from "../gomod/path-pattern.ts";
+import { matchPrefixPatterns } from "../gomod/path-pattern.ts";
 import { isPseudoVersion } from "../gomod/pseudo-version.ts";
 import { prerelease } from "../gomod/semver.ts";
 import { isGoRelease, parseGoRange, TOOLCHAIN_MODULE } from "../gomod/toolchain-version.ts";
 import type { Version } from "../gomod/version.ts";
 import { parseVersionRange, type VersionRange } from "../gomod/version-range.ts";
+import { parsedBy, pathPattern } from "./configuration-field.ts";
 
 /** How far a root's module graph is followed: not at all, or as a request of that tier does. */
 export const follow = z.enum(["none", "build", "tidy", "upgrade"]);
@@ -15,41 +16,17 @@ export type Follow = z.output<typeof follow>;
 const MOST_PATTERNS = 1_000;
 const MOST_SUBSCRIPTIONS = 1_000;
 
-function parsedBy(parse: (text: string) => unknown) {
-  return (text: string, context: z.RefinementCtx) => {
-    try {
-      parse(text);
-    } catch (error) {
-      context.addIssue({ code: "custom", message: error instanceof Error ? error.message : String(error) });
-    }
-  };
-}
-
 /** A standing wish for modules. */
 export const moduleSubscription = z.strictObject({
   /** GOPRIVATE patterns: `corp.example`, `*.corp.example/team`, `github.com/org/*`; each also matches what lies below. */
-  modules: z
-    .array(
-      z
-        .string()
-        .max(512)
-        .refine(
-          (glob) => !glob.includes(",") && arePathPatterns(glob),
-          "give a pattern of module paths, such as corp.example or *.corp.example",
-        ),
-    )
-    .min(1)
-    .max(MOST_PATTERNS),
+  modules: z.array(pathPattern).min(1).max(MOST_PATTERNS),
   /**
    * `latest`: whatever is the module's latest as go has it; `all`: every version; or a range, such as
    * `>=v1.2.0 <v2.0.0 || v3` (gomod/version-range.ts).
    */
-  versions: z
-    .string()
-    .superRefine(
-      parsedBy((text) => (text === "latest" || text === "all" ? undefined : parseVersionRange(text))),
-    )
-    .default("latest"),
+  versions: parsedBy((text) =>
+    text === "latest" || text === "all" ? undefined : parseVersionRange(text),
+  ).default("latest"),
   /** Whether pre-releases are taken. Left out: of `all` yes, of a range no; `latest` has them as go does. */
   prereleases: z.boolean().optional(),
   /** Whether pseudo-versions are, which no list names and an index has many of; `latest` has them as go does. */
@@ -68,7 +45,7 @@ export const toolchainSubscription = z.strictObject({
       .min(1)
       .max(100),
     /** `latest`, or a range, such as `>=1.22 <1.24 || 1.25` (gomod/toolchain-version.ts). */
-    go: z.string().superRefine(parsedBy((text) => (text === "latest" ? undefined : parseGoRange(text)))),
+    go: parsedBy((text) => (text === "latest" ? undefined : parseGoRange(text))),
     /** Whether betas and release candidates are taken. */
     prereleases: z.boolean().default(false),
   }),

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { indexStamp } from "../../gomod/index-stamp.ts";
+import { parsedBy } from "../../mirror/configuration-field.ts";
 import { misuse } from "../../mirror/errors.ts";
 import { INDEX_FEED, isBackfill } from "../../mirror/orders.ts";
 import { maintenanceWindows } from "../../mirror/pause.ts";
@@ -8,7 +9,7 @@ import { subscriptions } from "../../mirror/subscription.ts";
 import { TILE_EXTENTS } from "../../sumdb/tile-extent.ts";
 import { egressShape } from "../egress/egress.ts";
 import { upstreamsShape } from "../upstream/upstreams-shape.ts";
-import { parsedBy, plainUrl } from "./fields.ts";
+import { plainUrl } from "./fields.ts";
 import { sumdbShape } from "./sumdb-shape.ts";
 
 const index = z.strictObject({

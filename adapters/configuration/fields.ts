@@ -1,16 +1,5 @@
 import { z } from "zod";
 
-/** Passes what `parse` takes, and says its error as the field's. */
-export function parsedBy(parse: (text: string) => unknown) {
-  return z.string().superRefine((text, context) => {
-    try {
-      parse(text);
-    } catch (error) {
-      context.addIssue({ code: "custom", message: error instanceof Error ? error.message : String(error) });
-    }
-  });
-}
-
 /** A function's environment, names and values, has 4 KB (AWS Lambda quotas), and a message is one line. */
 const LONGEST_URL = 512;
 

@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { arePathPatterns } from "../../gomod/path-pattern.ts";
+import { parsedBy, pathPattern } from "../../mirror/configuration-field.ts";
 import { PUBLIC_DATABASE_KEY } from "../../sumdb/known-databases.ts";
 import { parseVerifierKey } from "../../sumdb/note.ts";
 import type { SumdbEntry } from "../upstream/sources.ts";
 import { parseSumdbs, printSumdb, type SumdbOption } from "../upstream/sumdb-option.ts";
-import { parsedBy, plainUrl } from "./fields.ts";
+import { plainUrl } from "./fields.ts";
 
 const database = z.strictObject({
   /** Its verifier key, as GOSUMDB has it. */
@@ -14,17 +14,7 @@ const database = z.strictObject({
   /** Through which upstream, by name; left out: the one that takes what no other one names. */
   upstream: z.string().optional(),
   /** GONOSUMDB patterns of the module paths that it covers; left out: all that no other database names, `*`: all. */
-  modules: z
-    .array(
-      z
-        .string()
-        .refine(
-          (glob) => !glob.includes(",") && arePathPatterns(glob),
-          "give a pattern of module paths, such as corp.example or *.corp.example",
-        ),
-    )
-    .min(1)
-    .optional(),
+  modules: z.array(pathPattern).min(1).optional(),
 });
 
 type Database = z.output<typeof database>;

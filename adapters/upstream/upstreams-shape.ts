@@ -1,13 +1,10 @@
 import { z } from "zod";
-import { arePathPatterns } from "../../gomod/path-pattern.ts";
+import { pathPattern } from "../../mirror/configuration-field.ts";
 import { misuse } from "../../mirror/errors.ts";
-import { secretName } from "../configuration/fields.ts";
+import { plainUrl, secretName } from "../configuration/fields.ts";
 import type { UpstreamEntry } from "./sources.ts";
 import { upstreamToken } from "./upstream-token.ts";
 import { isLoopbackHost } from "./upstream-url.ts";
-
-/** A function's environment has 4 KB; a URL of a registry some hundred bytes. */
-const LONGEST_URL = 512;
 
 const token = z
   .strictObject({
@@ -30,25 +27,9 @@ const upstream = z.strictObject({
   /** For messages, and for a checksum database that is asked through it. */
   name: z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, "lower-case letters, digits and hyphens, at most 32"),
   /** A GOPROXY, perhaps with a path. */
-  url: z
-    .url({ protocol: /^https?$/ })
-    .max(LONGEST_URL)
-    .refine((text) => {
-      const url = URL.canParse(text) ? new URL(text) : undefined;
-      return url?.username === "" && url.password === "" && url.search === "" && url.hash === "";
-    }, "must not hold a user name, a password, a query or a fragment: deployed functions would show it; use token"),
+  url: plainUrl,
   /** GOPRIVATE patterns of the module paths that are asked of it; left out: all that no other one names. */
-  modules: z
-    .array(
-      z
-        .string()
-        .refine(
-          (glob) => !glob.includes(",") && arePathPatterns(glob),
-          "give a pattern of module paths, such as corp.example or *.corp.example",
-        ),
-    )
-    .min(1)
-    .optional(),
+  modules: z.array(pathPattern).min(1).optional(),
   /** What it is asked with; it goes to no other host, wherever a redirect leads. */
   token: token.optional(),
   /** Requests a second by all workers together; left out: as many as it takes. */
