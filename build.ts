@@ -1,4 +1,5 @@
-import { chmod, rm } from "node:fs/promises";
+import { chmod, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { build } from "esbuild";
 import { bundleFunction, FUNCTION_NAMES } from "./infra/function-bundle.ts";
 
@@ -7,19 +8,38 @@ import { bundleFunction, FUNCTION_NAMES } from "./infra/function-bundle.ts";
  * the function bundles, which `cdk synth` makes too.
  */
 await rm("dist", { recursive: true, force: true });
-await build({
+const { metafile } = await build({
   entryPoints: ["cli/modferry.ts"],
   outfile: "dist/modferry.mjs",
   bundle: true,
   platform: "node",
   target: "node24",
   format: "esm",
+  // Whole licences stand in a file of their own.
   legalComments: "none",
+  metafile: true,
   logLevel: "error",
   banner: {
     js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
   },
 });
 await chmod("dist/modferry.mjs", 0o755);
+await writeFile("dist/THIRD_PARTY_LICENSES", await licencesOf(Object.keys(metafile.inputs)));
 for (const name of FUNCTION_NAMES) bundleFunction(name);
-console.log("dist/modferry.mjs, dist/functions/*/index.mjs");
+console.log("dist/modferry.mjs, dist/THIRD_PARTY_LICENSES, dist/functions/*/index.mjs");
+
+/** The licences of all packages of which something is in the bundle, as these packages have them. */
+async function licencesOf(inputs: readonly string[]): Promise<string> {
+  const folders = inputs.flatMap(
+    (input) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)?.[0] ?? [],
+  );
+  const texts = await Promise.all([...new Set(folders)].sort().map(licenceOf));
+  return texts.join(`\n${"-".repeat(80)}\n\n`);
+}
+
+async function licenceOf(folder: string): Promise<string> {
+  const { name, version, license } = JSON.parse(await readFile(join(folder, "package.json"), "utf8"));
+  const files = (await readdir(folder)).filter((file) => /^(licen[cs]e|notice)/i.test(file)).sort();
+  const texts = await Promise.all(files.map((file) => readFile(join(folder, file), "utf8")));
+  return [`${name} ${version} (${license})\n`, ...texts].join("\n");
+}

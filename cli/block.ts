@@ -1,39 +1,33 @@
-import { hostname, userInfo } from "node:os";
 import { type FolderMirror, openFolderMirror } from "../adapters/local/folder-mirror.ts";
 import { MemoryQueue } from "../adapters/local/memory-queue.ts";
 import { WriterBusy } from "../adapters/local/writer-lock.ts";
 import { zipChecker } from "../adapters/local/zip-checker.ts";
 import { type BlockParts, block as blockNow, handInBlock } from "../mirror/block.ts";
-import { blockName } from "../mirror/blocks.ts";
+import { BLOCKS_FRESH, blockName } from "../mirror/blocks.ts";
 import { misuse } from "../mirror/errors.ts";
 import type { MirrorEvent } from "../mirror/events.ts";
-import { reasonText } from "../mirror/policy-settings.ts";
 import { unblock as unblockNow } from "../mirror/unblock.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { jsonLine } from "./json-line.ts";
+import { reasonOf, whoever } from "./operator.ts";
 import type { Options } from "./options.ts";
 import { type Output, oneLine } from "./output.ts";
 
 /** `modferry block`: takes a version, or all modules of a pattern, out of what is served. */
 export async function block(options: Options, _environment: CliEnvironment, output: Output): Promise<number> {
   const name = oneName("block", options);
-  const reason = reasonText.safeParse(options.pause.reason);
-  if (!reason.success)
-    throw misuse(
-      "--reason",
-      "--reason: say why, in one line of 300 characters at most; whoever asks for it is shown it",
-    );
+  const reason = reasonOf(options, "whoever asks for it is");
   const by = whoever(options);
   let mirror: FolderMirror;
   try {
-    mirror = await openFolderMirror(options.mirror, { mode: "write" });
+    mirror = await openFolderMirror(options.mirror, { mode: "write", existing: true });
   } catch (thrown) {
     if (!(thrown instanceof WriterBusy)) throw thrown;
-    return await leaveToWriter(options, name, reason.data, by, output);
+    return await leaveToWriter(options, name, reason, by, output);
   }
   try {
-    const done = await blockNow(partsOf(mirror, options, output), name, reason.data, by);
-    if (options.json) output.print(jsonLine({ event: "block", name, reason: reason.data, by, ...done }));
+    const done = await blockNow(partsOf(mirror, options, output), name, reason, by);
+    if (options.json) output.print(jsonLine({ event: "block", name, reason, by, ...done }));
     else
       output.error(
         `${name}: ${done.versions} versions taken out, and ${done.roots} off their lists that need one; \`modferry unblock ${name}\` brings them back`,
@@ -61,7 +55,7 @@ async function leaveToWriter(
   if (options.json) output.print(jsonLine({ event: "block", name, reason, by, leftToWriter: true }));
   else
     output.error(
-      `${name}: blocked: endpoints answer 403 from now on; who is writing the mirror takes its files and its places in lists out with the next tick`,
+      `${name}: blocked: endpoints answer 403 within ${BLOCKS_FRESH / 1000} s; who is writing the mirror takes its files and its places in lists out within seconds, or else the next sync`,
     );
   return 0;
 }
@@ -74,7 +68,7 @@ export async function unblock(
 ): Promise<number> {
   const name = oneName("unblock", options);
   const by = whoever(options);
-  const mirror = await openFolderMirror(options.mirror, { mode: "write" });
+  const mirror = await openFolderMirror(options.mirror, { mode: "write", existing: true });
   try {
     const done = await unblockNow(partsOf(mirror, options, output), name, by);
     if (options.json) output.print(jsonLine({ event: "unblock", name, by, ...done }));
@@ -93,10 +87,6 @@ function oneName(verb: string, { arguments: [name, surplus] }: Options): string 
     throw misuse("NAME", `no name: give one, such as: modferry ${verb} example.com/bad@v1.2.3 …`);
   if (surplus !== undefined) throw misuse(surplus, `${surplus}: \`modferry ${verb}\` takes one name`);
   return blockName(name);
-}
-
-function whoever({ by }: Options): string {
-  return by ?? `${userInfo().username}@${hostname()}`;
 }
 
 function partsOf({ tree, vault, ledger }: FolderMirror, options: Options, output: Output): BlockParts {

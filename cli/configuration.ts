@@ -1,8 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { dirname, extname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { whyUnread } from "../adapters/local/file-error.ts";
 import { type Configuration, defineMirror } from "../infra/configuration.ts";
 import { MirrorError, misuse } from "../mirror/errors.ts";
+import { oneLine } from "./output.ts";
 
 /** What `import` takes; Node strips the types of a .ts by itself. */
 const MODULES = [".ts", ".mts", ".js", ".mjs"];
@@ -18,12 +20,14 @@ export async function loadConfiguration(file: string): Promise<Configuration> {
   try {
     const input: unknown =
       kind === ".json"
-        ? JSON.parse(await readFile(file, "utf8"))
+        ? await readJson(file)
         : ((await import(pathToFileURL(resolve(file)).href)) as { default?: unknown }).default;
     if (typeof input !== "object" || input === null)
       throw misuse(
         "--config",
-        `--config ${file}: has no default export; write export default defineMirror({…})`,
+        kind === ".json"
+          ? `--config ${file}: holds no JSON object, {…}`
+          : `--config ${file}: has no default export; write export default defineMirror({…})`,
       );
     const configuration = defineMirror(input as Parameters<typeof defineMirror>[0]);
     const { egress } = configuration;
@@ -34,5 +38,19 @@ export async function loadConfiguration(file: string): Promise<Configuration> {
     if (thrown instanceof MirrorError && thrown.subject === "--config") throw thrown;
     const reason = thrown instanceof Error ? (thrown.message.split("\n", 1)[0] ?? "") : String(thrown);
     throw misuse("--config", `--config ${file}: ${reason.replace(/^configuration: /, "")}`, thrown);
+  }
+}
+
+/** With or without the byte order mark that editors on Windows write. */
+async function readJson(file: string): Promise<unknown> {
+  const text = await readFile(file, "utf8").catch((thrown: unknown) => {
+    throw misuse("--config", `--config ${file}: ${whyUnread(thrown)}`, thrown);
+  });
+  try {
+    return JSON.parse(text.replace(/^\ufeff/, ""));
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const what = text.trim() === "" ? "it is empty" : oneLine(why);
+    throw misuse("--config", `--config ${file}: no JSON: ${what}`, cause);
   }
 }

@@ -24,9 +24,13 @@ import { SeededUpstream } from "../adapters/upstream/seeded-upstream.ts";
 import { openSources } from "../adapters/upstream/sources.ts";
 import type { ChecksumDatabase } from "../mirror/checksum-database.ts";
 import type { Report } from "../mirror/events.ts";
+import { type GarbageSettings, garbageSettings } from "../mirror/garbage/settings.ts";
 import type { MirrorParts } from "../mirror/parts.ts";
 import type { Ledger, Tree, Vault } from "../mirror/ports.ts";
+import type { SnapshotSettings } from "../mirror/snapshot/schedule.ts";
+import type { SpoolBody } from "../mirror/snapshot/spooled-runs.ts";
 import type { FeedSettings } from "../mirror/tick.ts";
+import { tracedQueue } from "../mirror/traced-queue.ts";
 import { MirroredVulnerabilities } from "../mirror/vulndb-reader.ts";
 import type { TileExtent } from "../sumdb/tile-extent.ts";
 import { loadConfiguration } from "./configuration.ts";
@@ -44,6 +48,10 @@ export interface EmbeddedMirror {
   /** Of a configuration: where new versions are learnt, and where the vulnerability database is. */
   readonly feeds: FeedSettings | undefined;
   readonly vulndb: string | undefined;
+  /** When snapshots are taken, and where they are made. */
+  readonly snapshots: { readonly settings: SnapshotSettings | undefined; readonly spool: SpoolBody };
+  /** Of a configuration: what is kept that nothing asks for any more, and how often the rest is collected. */
+  readonly garbage: GarbageSettings | undefined;
   /** Which proxy leads where. */
   readonly egress: Egress;
   /** Files of a module cache go before upstream's. */
@@ -139,7 +147,7 @@ async function assemble(
       tree,
       vault,
       ledger,
-      queue,
+      queue: tracedQueue(queue),
       upstream: seed ?? sources.upstream,
       zips: zipChecker,
       databasesFor,
@@ -154,7 +162,10 @@ async function assemble(
       await sources.close();
       await stores.close();
     };
-    return { parts, queue, databases, owner, feeds, vulndb, egress: chosen.egress, seed, close };
+    const snapshots = { settings: engine?.snapshots, spool };
+    const garbage = engine && garbageSettings(engine.garbage, engine.snapshots?.keep);
+    const { egress } = chosen;
+    return { parts, queue, databases, owner, feeds, vulndb, snapshots, garbage, egress, seed, close };
   } catch (error) {
     await stores.close();
     throw error;

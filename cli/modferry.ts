@@ -1,21 +1,35 @@
 #!/usr/bin/env node
+import { isPackThread } from "../adapters/local/pack-thread.ts";
+import { isZipThread } from "../adapters/local/zip-threads.ts";
 import { asMirrorError, type MirrorError, misuse } from "../mirror/errors.ts";
 import { newTraceId, withTrace } from "../mirror/trace.ts";
 import { block, unblock } from "./block.ts";
 import { closure } from "./closure.ts";
 import { type CliEnvironment, readEnvironment } from "./environment.ts";
 import { explain } from "./explain.ts";
+import { exportVerb } from "./export.ts";
 import { type Flag, splitCommand } from "./flags.ts";
+import { gc } from "./gc.ts";
 import { hashFiles } from "./hash.ts";
+import { importVerb } from "./import.ts";
+import { inspect } from "./inspect.ts";
+import { keygen } from "./keygen.ts";
 import { type Options, parseOptions } from "./options.ts";
 import { type Output, oneLine, processOutput } from "./output.ts";
 import { pause, resume } from "./pause.ts";
 import { pull } from "./pull.ts";
+import { rebuildLedgerVerb } from "./rebuild-ledger.ts";
+import { rebuildTreeVerb } from "./rebuild-tree.ts";
+import { receipt } from "./receipt.ts";
 import { record } from "./record.ts";
 import { rehearse } from "./rehearse.ts";
 import { request } from "./request.ts";
+import { resolveConflict } from "./resolve-conflict.ts";
 import { retry } from "./retry.ts";
+import { rollbackVerb } from "./rollback.ts";
+import { scrub } from "./scrub.ts";
 import { serve } from "./serve.ts";
+import { snapshot } from "./snapshot.ts";
 import { status } from "./status.ts";
 import { sync } from "./sync.ts";
 import { USAGE } from "./usage.ts";
@@ -70,8 +84,19 @@ const VERBS: Readonly<Record<string, VerbLine>> = {
     handlesSignals: true,
   },
   verify: { run: verify, flags: ["mirror", "sumdb", "json"], takes: "flags only" },
+  scrub: {
+    run: scrub,
+    flags: ["mirror", "quick", "stored", "deep", "shard", "upstream", "sumdb", "no-sumdb", "config", "json"],
+    takes: "flags only",
+  },
+  snapshot: { run: snapshot, flags: ["mirror", "full", "reason", "by", "json"], takes: "arguments" },
   status: { run: status, flags: ["mirror", "state", "limit", "json"], takes: "flags only" },
-  retry: { run: retry, flags: ["mirror", "sumdb", "no-sumdb", "json"], takes: "arguments" },
+  retry: { run: retry, flags: ["mirror", "config", "sumdb", "no-sumdb", "json"], takes: "arguments" },
+  "resolve-conflict": {
+    run: resolveConflict,
+    flags: ["mirror", "keep", "take", "reason", "by", "config", "sumdb", "no-sumdb", "json"],
+    takes: "arguments",
+  },
   pause: { run: pause, flags: ["mirror", "until", "reason", "json"], takes: "flags only" },
   resume: { run: resume, flags: ["mirror", "json"], takes: "flags only" },
   request: {
@@ -86,9 +111,38 @@ const VERBS: Readonly<Record<string, VerbLine>> = {
     handlesSignals: true,
   },
   pull: { run: pull, flags: ["mirror", "to", "delete", "checksum", "json"], takes: "flags only" },
+  gc: {
+    run: gc,
+    flags: ["mirror", "config", "sumdb", "no-sumdb", "dry-run", "drop", "approve", "by", "json"],
+    takes: "flags only",
+  },
   block: { run: block, flags: ["mirror", "reason", "by", "json"], takes: "arguments" },
   unblock: { run: unblock, flags: ["mirror", "by", "json"], takes: "arguments" },
   explain: { run: explain, flags: ["mirror", "config", "json"], takes: "arguments" },
+  "rebuild-ledger": {
+    run: rebuildLedgerVerb,
+    flags: ["mirror", "sumdb", "no-sumdb", "config", "json"],
+    takes: "flags only",
+  },
+  "rebuild-tree": {
+    run: rebuildTreeVerb,
+    flags: ["mirror", "from", "bundles", "trust", "upstream", "sumdb", "no-sumdb", "tiles", "config", "json"],
+    takes: "flags only",
+  },
+  rollback: { run: rollbackVerb, flags: ["mirror", "by", "json"], takes: "arguments" },
+  export: {
+    run: exportVerb,
+    flags: ["mirror", "since", "full", "needs", "to", "volume-size", "key", "introduce", "json"],
+    takes: "flags only",
+  },
+  import: {
+    run: importVerb,
+    flags: ["mirror", "trust", "sumdb", "no-sumdb", "to", "json"],
+    takes: "arguments",
+  },
+  inspect: { run: inspect, flags: ["mirror", "trust", "report", "to", "json"], takes: "arguments" },
+  receipt: { run: receipt, flags: ["mirror", "key", "trust", "to", "json"], takes: "arguments" },
+  keygen: { run: keygen, flags: ["to", "json"], takes: "arguments" },
   hash: { run: hashFiles, flags: [], takes: "arguments" },
   zip: {
     run: zip,
@@ -180,6 +234,9 @@ function exitOnSignals(output: Output): void {
   }
 }
 
-// A reader that goes away (`modferry … | head`) ends the process, not with a stack trace.
-process.stdout.on("error", () => process.exit(1));
-process.exitCode = await main(process.argv.slice(2), process.env, processOutput());
+// The single file is also what its own threads run (adapters/local/zip-threads.ts).
+if (!isZipThread && !isPackThread) {
+  // A reader that goes away (`modferry … | head`) ends the process, not with a stack trace.
+  process.stdout.on("error", () => process.exit(1));
+  process.exitCode = await main(process.argv.slice(2), process.env, processOutput());
+}

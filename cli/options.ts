@@ -2,7 +2,10 @@ import { parseSumdbs, type SumdbOption } from "../adapters/upstream/sumdb-option
 import { misuse } from "../mirror/errors.ts";
 import { OPEN_STATES, type OpenState } from "../mirror/figures.ts";
 import { type GraphExtent, graphExtent, type Tier, tier } from "../mirror/requests.ts";
+import type { ScrubLevel } from "../mirror/scrub/scrub.ts";
+import type { Shard } from "../mirror/scrub/tree-order.ts";
 import { TILE_EXTENTS, type TileExtent } from "../sumdb/tile-extent.ts";
+import { type BundleOptions, parseReport, parseTrusted, parseVolumeSize } from "./bundle-flags.ts";
 import {
   metricsFile,
   oneOf,
@@ -18,9 +21,11 @@ import {
 } from "./flag-values.ts";
 import { type Flag, readFlags } from "./flags.ts";
 import { endpointUrl, mirrorFolder } from "./mirror-address.ts";
+import { parseLevel, shardOf } from "./scrub-flags.ts";
 
-const LOG_FORMATS = ["text", "json"] as const;
-export type LogFormat = (typeof LOG_FORMATS)[number];
+/** What can be asked for: lines for people are what there is without. */
+const LOG_FORMATS = ["json"] as const;
+export type LogFormat = "text" | (typeof LOG_FORMATS)[number];
 
 /** All flags of all verbs, checked. */
 export interface Options {
@@ -56,6 +61,17 @@ export interface Options {
   readonly refresh: boolean;
   /** Of `pull`. */
   readonly pull: { readonly delete: boolean; readonly checksum: boolean };
+  readonly scrub: { readonly level: ScrubLevel; readonly shard: Shard };
+  /** Of `rebuild-tree`: the snapshot, as it was given, and folders of bundles. */
+  readonly from: string | undefined;
+  readonly bundles: readonly string[];
+  readonly bundle: BundleOptions;
+  /** Of `gc`: names of requests, and of a run whose list is approved. */
+  readonly garbage: {
+    readonly dryRun: boolean;
+    readonly drop: readonly string[];
+    readonly approve: string | undefined;
+  };
   /** The name of the request to be made. */
   readonly name: string;
   /** What stands after `--`. */
@@ -68,6 +84,8 @@ export interface Options {
   readonly vulndb: string | undefined;
   /** Who decides, for the audit; undefined: who runs the command. */
   readonly by: string | undefined;
+  /** Of `resolve-conflict`. */
+  readonly resolution: { readonly keep: boolean; readonly take: boolean };
   /** How stderr is written: for people, or as a log of JSON lines. */
   readonly log: LogFormat;
   /** A file that `sync` leaves its metrics in. */
@@ -112,7 +130,7 @@ export function parseOptions(
     to:
       values.to === undefined
         ? undefined
-        : verb === "zip" || verb === "pull"
+        : FOLDER_VERBS.has(verb)
           ? outputFolder(values.to)
           : outputFile(values.to),
     config: values.config,
@@ -120,6 +138,23 @@ export function parseOptions(
     fromModcache: values["from-modcache"] ?? false,
     refresh: values.refresh ?? false,
     pull: { delete: values.delete ?? false, checksum: values.checksum ?? false },
+    scrub: {
+      level: parseLevel({ quick: values.quick, stored: values.stored, deep: values.deep }),
+      shard: shardOf(values.shard),
+    },
+    from: values.from,
+    bundles: values.bundles ?? [],
+    bundle: {
+      since: values.since,
+      full: values.full ?? false,
+      needs: values.needs,
+      volumeSize: parseVolumeSize(values["volume-size"]),
+      key: values.key,
+      introduces: (values.introduce ?? []).map((text) => parseTrusted("--introduce", text)),
+      trust: (values.trust ?? []).map((text) => parseTrusted("--trust", text)),
+      report: parseReport(values.report),
+    },
+    garbage: { dryRun: values["dry-run"] ?? false, drop: values.drop ?? [], approve: values.approve },
     name: parseName(values.name ?? (verb === "record" ? RECORDING_NAME : SYNC_NAME)),
     command,
     named: {
@@ -128,8 +163,9 @@ export function parseOptions(
     },
     pause: { until: values.until, reason: values.reason },
     by: parseBy(values.by),
+    resolution: { keep: values.keep ?? false, take: values.take ?? false },
     vulndb: values.vulndb,
-    log: oneOf("--log", { options: LOG_FORMATS }, values.log ?? "text"),
+    log: values.log === undefined ? "text" : oneOf("--log", { options: LOG_FORMATS }, values.log),
     metrics: values.metrics === undefined ? undefined : metricsFile(values.metrics),
     source: sourceFlags(values.git, values.rev, values.subdir, values.module, values.version),
   };
@@ -149,6 +185,9 @@ function sourceFlags(
   }
   return source;
 }
+
+/** Whose --to is a folder's path, or any file's. */
+const FOLDER_VERBS = new Set(["zip", "pull", "export", "keygen", "import", "receipt", "inspect"]);
 
 const DEFAULT_MIRROR = "modferry-mirror";
 

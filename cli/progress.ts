@@ -75,21 +75,30 @@ export class SyncProgress {
     this.#draw(false);
   }
 
-  /** The last line. @param missing what of the request is not served: only such failures are this request's own. */
-  end(missing: readonly Pick<Missing, "subject">[]): void {
+  /**
+   * The last line.
+   * @param missing what of the request is not served: only such failures are this request's own.
+   * @param unserved what the feeds have found, and is not served.
+   */
+  end(
+    missing: readonly Pick<Missing, "subject">[],
+    unserved: readonly Pick<Missing, "subject">[] = [],
+  ): void {
     if (this.#json) return;
     const seconds = ((Date.now() - this.#started) / 1000).toFixed(1);
     this.#output.error(
       `${this.#done} versions, ${this.#goMods} go.mod files, ${megabytes(this.#bytes)} in ${seconds} s` +
-        this.#failures(new Set(missing.map(({ subject }) => subject))),
+        this.#failures(namesOf(missing), namesOf(unserved)),
     );
   }
 
-  #failures(missing: ReadonlySet<string>): string {
-    const counts = { own: 0, "earlier requests": 0, "this request": 0 };
-    for (const [name, workedFor] of this.#failed) counts[missing.has(name) ? "own" : workedFor]++;
+  #failures(missing: ReadonlySet<string>, unserved: ReadonlySet<string>): string {
+    const counts = { own: 0, feeds: 0, "earlier requests": 0, "this request": 0 };
+    for (const [name, workedFor] of this.#failed)
+      counts[missing.has(name) ? "own" : unserved.has(name) ? "feeds" : workedFor]++;
     return [
       [counts.own, ""],
+      [counts.feeds, " of what the feeds found"],
       [counts["earlier requests"], " of earlier requests"],
       [counts["this request"], " that this request does without"],
     ]
@@ -123,8 +132,13 @@ export class SyncProgress {
       part === 0
         ? ""
         : `, ${Math.ceil(((now - this.#resolvedAt) / part - (now - this.#resolvedAt)) / 1000)} s left`;
-    return `${bar} ${this.#done}/${this.#toFetch} versions, ${megabytes(this.#bytes)}${left}`;
+    // What earlier runs left, and is got besides, was never in that number.
+    return `${bar} ${Math.min(this.#done, this.#toFetch)}/${this.#toFetch} versions, ${megabytes(this.#bytes)}${left}`;
   }
+}
+
+function namesOf(missing: readonly Pick<Missing, "subject">[]): ReadonlySet<string> {
+  return new Set(missing.map(({ subject }) => subject));
 }
 
 function megabytes(bytes: number): string {

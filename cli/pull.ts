@@ -1,9 +1,10 @@
-import { mkdir, mkdtemp, realpath, rm } from "node:fs/promises";
-import { dirname, join, resolve, sep } from "node:path";
+import { realpath, rm } from "node:fs/promises";
+import { dirname, resolve, sep } from "node:path";
 import { TemporaryFolder } from "../adapters/local/durable-folder.ts";
 import { codeOf, fileError } from "../adapters/local/file-error.ts";
 import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
 import { FolderTree } from "../adapters/local/folder-tree.ts";
+import { makePullFolder, makeTarget } from "../adapters/local/pull-folder.ts";
 import { SpoolFolder } from "../adapters/local/spool-folder.ts";
 import { misuse } from "../mirror/errors.ts";
 import { pullTree } from "../mirror/pull.ts";
@@ -19,7 +20,7 @@ export async function pull(options: Options, _environment: CliEnvironment, outpu
   const mirror = await openFolderMirror(options.mirror, { mode: "read" });
   try {
     const root = await madeRoot(options.to, options.mirror);
-    const temporary = await mkdtemp(join(root, ".modferry-"));
+    const temporary = await makePullFolder(root);
     try {
       const spools = new SpoolFolder(temporary);
       const began = performance.now();
@@ -50,17 +51,14 @@ async function madeRoot(to: string, mirror: string): Promise<string> {
   const own = await realpath(mirror);
   if (`${await realpathOfExisting(resolve(to))}${sep}`.startsWith(own + sep))
     throw misuse("--to", `--to ${to}: lies in the mirror itself; name a folder elsewhere`);
-  try {
-    await mkdir(to, { recursive: true });
-    return await realpath(to);
-  } catch (thrown) {
-    throw fileError(thrown, to);
-  }
+  return await makeTarget(to);
 }
 
 /** Of the folder, or of that above it under which it will be made. */
 async function realpathOfExisting(path: string): Promise<string> {
   return await realpath(path).catch((thrown: unknown) => {
+    if (codeOf(thrown) === "ENOTDIR")
+      throw misuse("--to", `--to ${path}: lies below a file; name a folder`, thrown);
     if (codeOf(thrown) !== "ENOENT" || dirname(path) === path) throw fileError(thrown, path);
     return realpathOfExisting(dirname(path));
   });

@@ -7,6 +7,7 @@ import { type RequestReport, reportOf } from "../mirror/request-desk.ts";
 import { parseRequestKey } from "../mirror/requests.ts";
 import type { Desk } from "./desk.ts";
 import { EndpointDesk } from "./endpoint-desk.ts";
+import { endpointToken } from "./endpoint-token.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { jsonLine } from "./json-line.ts";
 import { printMissing } from "./missing-table.ts";
@@ -45,8 +46,8 @@ export async function request(
 async function openDesk(options: Options, environment: CliEnvironment): Promise<Desk> {
   const { endpoint } = options;
   if (endpoint === undefined) return await folderDesk(options.mirror);
-  const token = environment.variables.MODFERRY_TOKEN ?? "";
-  if (token === "")
+  const token = endpointToken(environment);
+  if (token === undefined)
     throw misuse(
       "MODFERRY_TOKEN",
       "MODFERRY_TOKEN: not set; an endpoint takes requests with its token alone, see docs/ci/README.md",

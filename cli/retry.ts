@@ -2,6 +2,7 @@ import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
 import { coverage } from "../adapters/upstream/sources.ts";
 import { misuse } from "../mirror/errors.ts";
 import { retry as retryWaiting } from "../mirror/retry.ts";
+import { chosenSumdbs } from "./chosen-sumdbs.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { jsonLine } from "./json-line.ts";
 import type { Options } from "./options.ts";
@@ -12,17 +13,22 @@ export async function retry(options: Options, environment: CliEnvironment, outpu
   const [pattern, surplus] = options.arguments;
   if (surplus !== undefined)
     throw misuse(surplus, `${surplus}: \`modferry retry\` takes one pattern; separate several with commas`);
-  const covering = coverage(options.sumdbs, options.noSumdb ?? (await environment.gonosumdb()));
-  const mirror = await openFolderMirror(options.mirror, { mode: "write" });
+  const { sumdbs, noSumdb } = await chosenSumdbs(options, environment);
+  const covering = coverage(sumdbs, noSumdb);
+  const knowsCoverage = options.config !== undefined || options.sumdbNamed || options.noSumdb !== undefined;
+  const mirror = await openFolderMirror(options.mirror, { mode: "write", existing: true });
   try {
     const provable = (path: Parameters<typeof covering>[0]) => covering(path).size > 0;
-    const retried = await retryWaiting({ ledger: mirror.ledger, now: Date.now, provable }, pattern);
+    const parts = { ledger: mirror.ledger, now: Date.now, provable, knowsCoverage };
+    const retried = await retryWaiting(parts, pattern);
     const { versions, requests, conflicts } = retried;
     if (options.json) output.print(jsonLine({ event: "retried", ...retried }));
     else
       output.error(`${versions} versions and ${requests} requests are due now; \`modferry sync\` tries them`);
     if (conflicts > 0 && !options.json)
-      output.error(`${conflicts} conflicts that no checksum database can settle are left as they are`);
+      output.error(
+        `${conflicts} conflicts that no checksum database can settle are left as they are; \`modferry resolve-conflict\` settles them one by one`,
+      );
     return 0;
   } finally {
     await mirror.close();

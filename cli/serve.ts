@@ -4,9 +4,10 @@ import { ServeCounters } from "../adapters/local/prometheus-counters.ts";
 import { openTileSources } from "../adapters/upstream/tile-sources.ts";
 import { misuse } from "../mirror/errors.ts";
 import { ownPages } from "../mirror/own-pages.ts";
-import type { Tree } from "../mirror/ports.ts";
 import { RequestDesk } from "../mirror/request-desk.ts";
+import { OpenSnapshots } from "../mirror/snapshot/open-snapshots.ts";
 import { CommandLog } from "./command-log.ts";
+import { endpointToken } from "./endpoint-token.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { type AnsweredRequest, handleRequest } from "./http-handler.ts";
 import { mirrorIdentity } from "./mirror-identity.ts";
@@ -36,6 +37,7 @@ export async function serve(options: Options, environment: CliEnvironment, outpu
       () => counters.text(),
     ),
     ...requestDesk(environment, mirror),
+    snapshots: new OpenSnapshots({ vault: mirror.vault, ledger, now: Date.now }),
     answered: ({ kind, ...http }: AnsweredRequest) => {
       counters.answered({ kind, ...http });
       log?.write({ level: "info", action: "answered", message: "request is answered", http });
@@ -64,7 +66,7 @@ export async function serve(options: Options, environment: CliEnvironment, outpu
   }
   try {
     // While it listens, so that a mirror which is named as its own upstream says so.
-    sources = await tileSources(options, environment, mirror.tree);
+    sources = await tileSources(options, environment, mirror);
   } catch (error) {
     server.closeAllConnections();
     server.close();
@@ -83,16 +85,15 @@ export async function serve(options: Options, environment: CliEnvironment, outpu
   setTimeout(() => server.closeAllConnections(), GRACE).unref();
   await closed;
   await sources?.close();
+  await held.snapshots.close();
   await mirror.close();
   return 0;
 }
 
 /** Requests are taken where the environment has a token for them; the mirror's one writer looks into the inbox. */
-function requestDesk(
-  { variables: { MODFERRY_TOKEN: token = "" } }: CliEnvironment,
-  { vault, ledger }: FolderMirror,
-): { desk?: RequestDesk } {
-  return token === "" ? {} : { desk: new RequestDesk({ vault, ledger, now: Date.now }, token) };
+function requestDesk(environment: CliEnvironment, { vault, ledger }: FolderMirror): { desk?: RequestDesk } {
+  const token = endpointToken(environment);
+  return token === undefined ? {} : { desk: new RequestDesk({ vault, ledger, now: Date.now }, token) };
 }
 
 type TileSources = ReturnType<typeof openTileSources>;
@@ -101,7 +102,7 @@ type TileSources = ReturnType<typeof openTileSources>;
 async function tileSources(
   options: Options,
   environment: CliEnvironment,
-  tree: Tree,
+  { tree, ledger }: FolderMirror,
 ): Promise<TileSources | undefined> {
   const { upstream, sumdbs } = options;
   if (upstream === undefined) {
@@ -116,6 +117,7 @@ async function tileSources(
     netrc: await environment.netrc(),
     egress: environment.egress(),
     tree,
+    ledger,
     now: Date.now,
   });
 }

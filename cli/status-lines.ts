@@ -9,8 +9,8 @@ export function statusLines(status: Status, { states, limit }: StatusOptions): s
   return [
     ...(pause === undefined ? [] : [pauseLine(pause)]),
     ...feeds.map(
-      ({ feed, watermark, completeUntil }) =>
-        `feed ${feed}: complete until ${moment(completeUntil)}, ${span(at - completeUntil)} ago; read until ${moment(watermark)}`,
+      ({ feed, watermark, completeUntil, failing = 0 }) =>
+        `feed ${feed}: complete until ${moment(completeUntil)}, ${span(at - completeUntil)} ago; read until ${moment(watermark)}${failing === 0 ? "" : `; ${failing} modules cannot be asked`}`,
     ),
     ...ticks.map(({ name, at: ended, took, error }) => {
       const how = error === undefined ? "ended well" : `failed: ${error}`;
@@ -28,6 +28,7 @@ export function statusLines(status: Status, { states, limit }: StatusOptions): s
       ),
       ...(notBefore > at ? [`upstream ${host}: left alone until ${moment(notBefore)}`] : []),
     ]),
+    ...blockLines(status.blocks),
     ...requestLines(status.requests),
     ...versionLines(status.versions),
     ...leftOut(status, states, limit),
@@ -36,6 +37,13 @@ export function statusLines(status: Status, { states, limit }: StatusOptions): s
 
 function pauseLine({ until, by, reason }: NonNullable<Status["pause"]>): string {
   return `paused ${until === undefined ? "until it is resumed" : `until ${moment(until)}`} by ${by}: ${reason}`;
+}
+
+function blockLines(blocks: Status["blocks"]): string[] {
+  return blocks.map(({ name, reason, by, since, applied }) => {
+    const how = applied === undefined ? "not all of it is taken out yet" : "taken out";
+    return `blocked ${name}: by ${by} since ${moment(since)}, ${how}: ${reason}`;
+  });
 }
 
 function stateLine({ at, states }: Status): string {

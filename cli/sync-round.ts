@@ -6,12 +6,15 @@ import { evidenceKey, liftStop, reviveStopped } from "../mirror/fork-stop.ts";
 import { handIn } from "../mirror/inbox.ts";
 import { acceptInbox } from "../mirror/inbox-scan.ts";
 import type { RequestKey } from "../mirror/orders.ts";
-import { noDeadline } from "../mirror/parts.ts";
+import { type MirrorParts, noDeadline } from "../mirror/parts.ts";
 import { type Reconciled, reconcile } from "../mirror/reconcile.ts";
+import type { State } from "../mirror/records.ts";
 import type { RequestBody } from "../mirror/requests.ts";
-import { type Missing, settle } from "../mirror/settle.ts";
-import { tick } from "../mirror/tick.ts";
+import { type Missing, missingOf, settle } from "../mirror/settle.ts";
+import { problemOf, tick } from "../mirror/tick.ts";
 import { noteTick } from "../mirror/ticks.ts";
+import { currentTrace, newTraceId, withTrace } from "../mirror/trace.ts";
+import { tendUpstreams } from "../mirror/upstream-recovery.ts";
 import { stoppedUpstreams } from "../mirror/upstream-stop.ts";
 import { work } from "../mirror/work.ts";
 import type { EmbeddedMirror } from "./embedded.ts";
@@ -48,26 +51,30 @@ export async function syncRound(
 ): Promise<number> {
   const { parts } = mirror;
   const since = parts.now();
+  // What failed in an outage that has ended is due, and taken on with the rest.
+  await tendUpstreams(parts);
   const left = await revive(mirror, round, since, output);
   await advance(mirror, output);
   // What waits for tiles would fail now. What is wrong with them is said at the end, when it was tried once more.
   await completeTiles(mirror.databases);
-  const unread = await readFeeds(mirror, output);
+  const { problems: unread, found } = await readFeeds(mirror, output);
   await acceptWaiting(mirror, output);
   await workOff(mirror);
-  if (left.orders > 0) await reviveRest(mirror, round, since, output);
+  if (left.orders > 0 || left.isFull) await reviveRest(mirror, round, since, output);
   progress.beginRequest();
   const missing: Missing[] = [];
   for (const body of round.bodies) missing.push(...(await mirrorRequest(mirror, round.name, body)));
   const incomplete = await fillTiles(mirror, options, output);
-  progress.end(missing);
+  const unserved = await unservedOf(parts, found);
+  progress.end(missing, unserved);
   if (missing.length > 0) printMissing(missing, output, options.json);
+  sayUnserved(unserved, output);
   const stopped = await stoppedDatabases(parts, mirror.databases);
   for (const line of stopped) output.error(`modferry: checksum database ${oneLine(line)}`);
   const refusing = await stoppedUpstreams(parts.ledger);
   for (const { host, reason } of refusing)
     output.error(`modferry: upstream ${oneLine(host)} refuses us and is not asked: ${oneLine(reason)}`);
-  return missing.length + stopped.length + refusing.length + incomplete + unread;
+  return missing.length + stopped.length + refusing.length + incomplete + unread + unserved.length;
 }
 
 /** One tick's part of what earlier runs left. */
@@ -112,34 +119,82 @@ export async function acceptWaiting(mirror: EmbeddedMirror, output: Output): Pro
 
 /** Does every order that is in the queue, and those that come of them. */
 export async function workOff({ parts, queue }: EmbeddedMirror): Promise<void> {
-  const handle = inTurnByModule((order) => work(parts, order, noDeadline));
+  // What others handed in says under which trace; all else is of this round.
+  const handle = inTurnByModule((order) =>
+    withTrace(order.trace ?? currentTrace() ?? newTraceId(), () => work(parts, order, noDeadline)),
+  );
   await queue.drain(handle, { concurrency: ORDERS_AT_ONCE });
 }
 
-/** @returns how many feeds could not be read to their end. */
-async function readFeeds({ parts, feeds, owner }: EmbeddedMirror, output: Output): Promise<number> {
-  if (feeds === undefined) return 0;
+/** @returns how many feeds could not be read to their end, and the requests that they made of what they found. */
+async function readFeeds(
+  { parts, feeds, owner }: EmbeddedMirror,
+  output: Output,
+): Promise<{ readonly problems: number; readonly found: readonly RequestKey[] }> {
+  const found: RequestKey[] = [];
+  if (feeds === undefined) return { problems: 0, found };
+  const accept: typeof acceptRequest = async (through, request) => {
+    found.push(request);
+    await acceptRequest(through, request);
+  };
   const ticked = await noteTick(
     parts,
     "plan",
-    () => tick(parts, feeds, owner),
+    () => tick(parts, feeds, owner, { accept }),
     ({ outcome }) => outcome === "skipped",
+    problemOf,
   );
   if (ticked.outcome === "paused") {
     const { until, reason } = ticked.pause;
     const end = until === undefined ? "" : ` until ${new Date(until).toISOString()}`;
     output.error(`modferry: paused${end}: ${oneLine(reason)}`);
-    return 0;
+    return { problems: 0, found };
   }
-  if (ticked.outcome === "skipped") return 0;
+  if (ticked.outcome === "skipped") return { problems: 0, found };
   const problems = ticked.indexes.flatMap(({ feed, problem }) =>
     problem === undefined ? [] : [`feed ${feed}: ${problem.message}`],
   );
   problems.push(
     ...(ticked.poll?.failed ?? []).map(({ module, message }) => `feed poll: ${module}: ${message}`),
+    ...(ticked.named?.failed ?? []).map(({ module, message }) => `named module: ${module}: ${message}`),
   );
   for (const problem of problems) output.error(`modferry: ${oneLine(problem)}`);
-  return problems.length;
+  return { problems: problems.length, found };
+}
+
+/** What keeps out by design is no failure: what is too young comes by itself, and the others a person has kept out. */
+const KEPT_OUT: readonly string[] = ["HELD", "DENIED", "BLOCKED"] satisfies State[];
+
+/** What these requests of feeds lack now, each once. */
+async function unservedOf(parts: MirrorParts, found: readonly RequestKey[]): Promise<Missing[]> {
+  const unserved = new Map<string, Missing>();
+  for (const request of found) {
+    const record = await parts.ledger.readRequest(request);
+    if (record === undefined || record.state === "DONE" || record.state === "ENDED") continue;
+    if (record.state === "REFUSED" || record.state === "OPEN") {
+      const subject = `request ${request.name}/${request.time}`;
+      unserved.set(subject, { subject, state: record.state, message: record.error ?? "not resolved" });
+      continue;
+    }
+    for (const missing of await missingOf(parts, request))
+      if (!KEPT_OUT.includes(missing.state)) unserved.set(missing.subject, missing);
+  }
+  return [...unserved.values()];
+}
+
+/** As many are named in a line; `modferry status` has them all. */
+const MOST_SAID = 5;
+
+function sayUnserved(unserved: readonly Missing[], output: Output): void {
+  if (unserved.length === 0) return;
+  const names = unserved.slice(0, MOST_SAID).map(({ subject, state }) => `${subject} (${state})`);
+  const more = unserved.length > MOST_SAID ? `, and ${unserved.length - MOST_SAID} more` : "";
+  const are = unserved.length === 1 ? "one thing is" : `${unserved.length} are`;
+  output.error(
+    oneLine(
+      `modferry: of what the feeds found ${are} not served: ${names.join(", ")}${more}; see \`modferry status\``,
+    ),
+  );
 }
 
 /** Hands a request in and works on it until nothing is left to do now. @returns what is missing. */

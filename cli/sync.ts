@@ -3,13 +3,20 @@ import { moduleCacheRequests } from "../adapters/local/module-cache.ts";
 import { SyncCounters } from "../adapters/local/prometheus-counters.ts";
 import { readWishes } from "../adapters/local/read-wishes.ts";
 import { checkWritable, replaceFile } from "../adapters/local/replace-file.ts";
+import type { ModulePath } from "../gomod/module-path.ts";
 import { asMirrorError } from "../mirror/errors.ts";
 import { readFigures } from "../mirror/figures.ts";
+import { collectWhenDue } from "../mirror/garbage/schedule.ts";
 import { printMetrics } from "../mirror/metrics-text.ts";
+import { noDeadline } from "../mirror/parts.ts";
 import type { RequestBody } from "../mirror/requests.ts";
+import { takeWhenDue } from "../mirror/snapshot/schedule.ts";
+import { newTraceId, withTrace } from "../mirror/trace.ts";
 import { CommandLog } from "./command-log.ts";
 import { type EmbeddedMirror, openEmbedded } from "./embedded.ts";
 import type { CliEnvironment } from "./environment.ts";
+import { garbageLines } from "./garbage-lines.ts";
+import { applyBlocksMeanwhile } from "./meanwhile.ts";
 import type { Options } from "./options.ts";
 import { type Output, oneLine } from "./output.ts";
 import { SyncProgress } from "./progress.ts";
@@ -62,6 +69,7 @@ export async function syncRequests(
     counters.take(event);
     progress.take(event);
   });
+  const endBlocks = applyBlocksMeanwhile(mirror.parts, output);
   try {
     if (options.clearFork !== undefined) await clearFork(mirror, options.clearFork, output);
     for (let isFirst = true; ; isFirst = false) {
@@ -69,12 +77,15 @@ export async function syncRequests(
       // First, so that a policy goes by the newest.
       const vulndb = await syncVulndb(mirror, environment, output);
       const round = { bodies: isFirst ? bodies : [], name, isFirst };
-      const problems = await syncRound(mirror, round, options, output, progress).catch((thrown: unknown) => {
+      const work = () => syncRound(mirror, round, options, output, progress);
+      const problems = await (isFirst ? work() : withTrace(newTraceId(), work)).catch((thrown: unknown) => {
         // A run that goes on may find the disk or the network mended; one that is alone ends with it.
         if (options.every === undefined) throw thrown;
         output.error(`modferry: ${oneLine(asMirrorError(thrown, "sync").message)}`);
         return 1;
       });
+      await takeDueSnapshot(mirror, output);
+      await collectDue(mirror, output);
       if (isFirst) sayRefusedSeeds(mirror, output);
       if (options.every === undefined) return problems + vulndb === 0 ? 0 : 1;
       if (options.metrics !== undefined) await leaveMetrics(options, options.metrics, mirror.parts, counters);
@@ -82,6 +93,7 @@ export async function syncRequests(
       await untilNext(mirror, began + options.every, output);
     }
   } finally {
+    await endBlocks();
     if (options.metrics !== undefined) await leaveMetrics(options, options.metrics, mirror.parts, counters);
     await mirror.close();
   }
@@ -96,6 +108,35 @@ async function untilNext(mirror: EmbeddedMirror, at: number, output: Output): Pr
     } catch (thrown) {
       output.error(`modferry: ${oneLine(asMirrorError(thrown, "inbox").message)}`);
     }
+  }
+}
+
+/** One that fails fails nothing else: the next round takes it, and `modferry status` shows the tick. */
+async function takeDueSnapshot({ parts, owner, snapshots }: EmbeddedMirror, output: Output): Promise<void> {
+  const { settings, spool } = snapshots;
+  if (settings === undefined) return;
+  try {
+    // One machine has one clock.
+    const done = await takeWhenDue({ ...parts, spool }, settings, { owner, closedAfter: 0 });
+    if (done?.taken.outcome === "taken") output.error(`modferry: snapshot ${done.taken.header.name}`);
+    for (const name of done?.expired ?? []) output.error(`modferry: snapshot ${name} has expired`);
+  } catch (thrown) {
+    output.error(`modferry: ${oneLine(asMirrorError(thrown, "snapshot").message)}`);
+  }
+}
+
+/** As takeDueSnapshot. Between two rounds nobody else writes the mirror. */
+async function collectDue({ parts, owner, garbage, feeds }: EmbeddedMirror, output: Output): Promise<void> {
+  if (garbage?.every === undefined || feeds === undefined) return;
+  const provable = (path: ModulePath) => parts.databasesFor(path).length > 0;
+  const { subscriptions } = feeds;
+  const options = { settings: garbage, subscriptions, owner, onlyWriter: true, deadline: noDeadline };
+  try {
+    const done = await collectWhenDue({ ...parts, provable }, garbage.every, options);
+    for (const line of done === undefined ? [] : garbageLines(done, "done"))
+      output.error(`modferry: ${oneLine(line)}`);
+  } catch (thrown) {
+    output.error(`modferry: ${oneLine(asMirrorError(thrown, "gc").message)}`);
   }
 }
 

@@ -16,6 +16,21 @@ export const USAGE = `usage: modferry VERB …
       serves the mirror as a GOPROXY; with an upstream, tiles of the checksum database that it lacks are got from there
   modferry verify [--mirror ADDR] [--sumdb "VKEY"]… [--json]
       reads back and proves every file; exit 1 and a list where anything is off
+  modferry scrub [--quick | --stored | --deep] [--shard 2/8] [--mirror ADDR] [--upstream URL] [--sumdb …]
+                 [--no-sumdb PATTERN] [--config FILE] [--json]
+      looks whether the files are what the mirror's records say, and mends what is not, from upstream where there is one.
+      --quick (the default): names, sizes, lists, heads and tiles. --stored: SHA-256 of a thirtieth of the modules, which
+      one it is changes each day. --deep: reads everything and proves it anew. Goes on where it was stopped; --shard does
+      one of so many parts. Exit 1 where anything was found, mended or not
+  modferry rebuild-ledger [--mirror ADDR] [--sumdb …] [--no-sumdb PATTERN] [--config FILE] [--json]
+      takes into the ledger, be it lost or an old copy, what the tree holds: every file read and proven by its lookup, with
+      the heads, blocks and stops that there were; nothing is asked of upstream
+  modferry rebuild-tree --from SNAPSHOT [--bundles DIR --trust VKEY]… [--upstream URL] [--mirror ADDR] [--sumdb …]
+                        [--no-sumdb PATTERN] [--tiles needed|upper|full] [--config FILE] [--json]
+      brings back what the tree lacks of a snapshot: from the bundles in each DIR, and from upstream (with --bundles, only
+      where --upstream or --config names it); lists follow
+  modferry rollback SNAPSHOT [--by WHO] [--mirror ADDR] [--json]
+      lists and @latest as the snapshot had them; no file and no head goes, and every version is served by its exact name
   modferry request WISH… [--mirror ADDR|URL] [--name NAME] [--wait [--timeout 15m]] [--tier build|tidy|upgrade]
                          [--graph pruned|full] [--json]
       hands the wishes in to a mirror that others run: a folder with \`sync --every\`, or an endpoint by its URL, with its
@@ -25,12 +40,32 @@ export const USAGE = `usage: modferry VERB …
       mirrors what the modules below each DIR (default: .) need, now and whenever a go.mod, go.sum or go.work changes
   modferry pull --to DIR [--delete] [--checksum] [--mirror ADDR] [--json]
       makes DIR, laid out as a GOPROXY, what the mirror is now, copying only what differs; at each moment DIR serves. With
-      --delete, files that the mirror does not have go; with --checksum, files of one size are compared by content
+      --delete, files that the mirror does not have go, but for those that are none of a GOPROXY; with --checksum, files
+      of one size are compared by content
+  modferry snapshot take [--full] [--mirror ADDR] [--json]
+  modferry snapshot list | show NAME | diff NAME NAME [--mirror ADDR] [--json]
+  modferry snapshot pin NAME [--reason TEXT] [--by WHO] | unpin NAME | expire NAME [--mirror ADDR] [--json]
+      what the mirror serves at a moment, kept: clients have it as GOPROXY below /-/snapshot/NAME/ and /-/at/TIME/ of
+      \`modferry serve\`; NAME may be latest. take makes one where something has changed, by what has changed since the
+      one before, or with --full by reading every record; diff shows versions that were added (+), removed (-) and changed
+      (~); a pinned one never expires
+  modferry gc [--dry-run] [--drop NAME]… [--approve RUN] [--by WHO] [--mirror ADDR] [--config FILE] [--sumdb …]
+              [--no-sumdb PATTERN] [--json]
+      collects what nothing refers to any more: a run writes a list into the vault, a later one takes it off its lists,
+      and one after that takes its files out, each looking again whether something needs it. --drop ends the requests of
+      that NAME; --approve lets a list be acted upon that would take more than the configuration's largest share; a
+      mirror that reads feeds needs its --config. Exit 1 where a list waits to be approved
   modferry status [--mirror ADDR] [--state STATE]… [--limit N] [--json]
       how far the mirror is, and what of it is not served, with the reason and when it is tried next; N of each STATE
       (default: 20 of each but PENDING and GONE); exit 1 where something waits for a person
-  modferry retry [PATTERN] [--mirror ADDR] [--sumdb "VKEY [URL] [PATTERN,…]"]… [--no-sumdb PATTERN] [--json]
-      what waits after a failure is due now; PATTERN: module@version, or module paths as GOPRIVATE has them
+  modferry retry [PATTERN] [--mirror ADDR] [--config FILE] [--sumdb "VKEY [URL] [PATTERN,…]"]… [--no-sumdb PATTERN]
+                 [--json]
+      what waits after a failure is due now; PATTERN: module@version, or module paths as GOPRIVATE has them. A CONFLICT
+      is, where a checksum database covers it: so say with --config which one does
+  modferry resolve-conflict module@version --keep | --take --reason TEXT [--by WHO] [--mirror ADDR] [--config FILE]
+                            [--sumdb …] [--no-sumdb PATTERN] [--json]
+      settles a CONFLICT that no checksum database can: --keep stays with what is held, and it is served again; --take
+      takes what upstream has now, where nothing of it was ever held. What was served never changes
   modferry pause --until TIME --reason TEXT [--mirror ADDR] [--json]
   modferry resume [--mirror ADDR] [--json]
       no feed is read until TIME (2026-12-24T18:00:00Z, or from now on: 90m, 2h, 3d), or until resume
@@ -49,6 +84,23 @@ export const USAGE = `usage: modferry VERB …
       runs a command against the mirror alone in empty caches, and names every file that was missing;
       REQUEST: wishes as for sync, with the --tier and --graph they were synced with, or the NAME or NAME/TIME of a
       request that the mirror has (sync, recording), which has its own
+  modferry export --since SNAPSHOT|--full|--needs FILE --to DIR --key FILE [--volume-size 4.7GB] [--introduce VKEY]…
+                  [--mirror ADDR] [--json]
+      writes a signed bundle into a folder of its own in DIR, for a network without internet: what came between SNAPSHOT
+      and the mirror's newest one, all of it, or what another mirror's needs.json asks for; with --volume-size in folders
+      of at most that size, one for each disc. Run again after a crash it goes on
+  modferry inspect BUNDLE… [--trust VKEY]… [--mirror ADDR] [--report html|json] [--to FILE] [--json]
+      what is in bundles, before anyone trusts them: modules, versions, sizes, new module paths, licences found in the
+      zips, known vulnerabilities; signed by a trusted key or not
+  modferry import BUNDLE… [--mirror ADDR] [--trust VKEY[,notBefore=TIME][,notAfter=TIME]]… [--sumdb "VKEY"]…
+                  [--no-sumdb PATTERN] [--to needs.json] [--json]
+      takes bundles, or their volumes, in any order: checks signature, hashes and proofs of all, then publishes. Where one
+      is missing in between, says so, changes nothing and writes needs.json. Run again after a crash it goes on
+  modferry receipt --key FILE [--mirror ADDR] [--to FILE]
+  modferry receipt FILE --trust VKEY [--json]
+      signs which snapshot has arrived; or, on the other side, checks that and prints it, for export --since
+  modferry keygen NAME --to FILE
+      makes a signer's key in FILE, and prints what others are to trust, VKEY
   modferry hash FILE…
       prints the h1: hash of each zip or go.mod
   modferry zip FOLDER --version V [--module PATH] --to DIR [--json]
@@ -80,5 +132,5 @@ any network whatever it has seen elsewhere. --refill-tiles gets again what is mi
 
 ADDR is a folder (default: MODFERRY_MIRROR, else ./modferry-mirror). The upstream defaults to the first http(s) URL of
 \`go env GOPROXY\`. Exit status: 0, 1 (ended; something is missing or wrong), 2 (misuse);
-130 or 143 when SIGINT or SIGTERM ended it. record ends with its command's own status, 128 and its number for a signal,
+130 or 143 when SIGINT or SIGTERM ended it; serve and watch, which nothing else ends, then end with 0. record ends with its command's own status, 128 and its number for a signal,
 and as sync where that is 0. rehearse ends with 0 when its command did and nothing was missing, else with 1.`;

@@ -1,5 +1,7 @@
+import { gateOf } from "../adapters/upstream/upstream-gates.ts";
 import { HttpVulndb } from "../adapters/upstream/vulndb.ts";
 import { asMirrorError } from "../mirror/errors.ts";
+import { noteTick } from "../mirror/ticks.ts";
 import { mirrorVulndb } from "../mirror/vulndb.ts";
 import type { EmbeddedMirror } from "./embedded.ts";
 import type { CliEnvironment } from "./environment.ts";
@@ -10,14 +12,16 @@ import { type Output, oneLine } from "./output.ts";
  * @returns how many databases could not be brought up: 0 or 1.
  */
 export async function syncVulndb(
-  { parts: { tree }, vulndb: url, egress }: EmbeddedMirror,
+  { parts: { tree, ledger, now, report }, vulndb: url, egress }: EmbeddedMirror,
   environment: CliEnvironment,
   output: Output,
 ): Promise<number> {
   if (url === undefined) return 0;
-  const source = new HttpVulndb(url, { netrc: await environment.netrc(), egress });
+  const gate = gateOf(url, undefined, { ledger, now, report, probe: "at once" });
+  const netrc = await environment.netrc();
+  const source = new HttpVulndb(url, { netrc, egress, ...(gate && { gate }) });
   try {
-    const synced = await mirrorVulndb(tree, source);
+    const synced = await noteTick({ ledger, now }, "vulndb", () => mirrorVulndb(tree, source));
     if (synced !== undefined)
       output.error(
         `vulnerability database: ${synced.entries} entries are new or changed, as of ${synced.modified}`,

@@ -25,7 +25,11 @@ export async function watch(options: Options, environment: CliEnvironment, outpu
     if (!found?.isDirectory()) throw misuse(folder, `${folder}: no such folder; name those to be watched`);
   }
   const mirror = new Watched(options, environment, output);
-  const watcher = await watchModules(folders, (changed) => mirror.take(changed));
+  const watcher = await watchModules(
+    folders,
+    (changed) => mirror.take(changed),
+    ({ message }) => output.error(`modferry: ${oneLine(message)}`),
+  );
   await new Promise<void>((ended) => {
     process.once("SIGINT", ended);
     process.once("SIGTERM", ended);

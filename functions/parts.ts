@@ -8,6 +8,7 @@ import { S3Vault } from "../adapters/aws/s3-vault.ts";
 import { secretReader } from "../adapters/aws/secrets.ts";
 import { SqsQueue } from "../adapters/aws/sqs-queue.ts";
 import {
+  engineEgress,
   engineFeedNames,
   engineFeeds,
   enginePolicy,
@@ -18,6 +19,7 @@ import { SpoolFolder } from "../adapters/local/spool-folder.ts";
 import { zipChecker } from "../adapters/local/zip-checker.ts";
 import { openSources } from "../adapters/upstream/sources.ts";
 import { openTileSources } from "../adapters/upstream/tile-sources.ts";
+import { gateOf } from "../adapters/upstream/upstream-gates.ts";
 import { type UpstreamToken, upstreamToken } from "../adapters/upstream/upstream-token.ts";
 import { HttpVulndb } from "../adapters/upstream/vulndb.ts";
 import type { ChecksumDatabase } from "../mirror/checksum-database.ts";
@@ -26,6 +28,8 @@ import type { Report } from "../mirror/events.ts";
 import { ownPages } from "../mirror/own-pages.ts";
 import type { Deadline, MirrorParts } from "../mirror/parts.ts";
 import type { ServeParts } from "../mirror/serve.ts";
+import { OpenSnapshots } from "../mirror/snapshot/open-snapshots.ts";
+import type { SpoolBody } from "../mirror/snapshot/spooled-runs.ts";
 import type { FeedSettings } from "../mirror/tick.ts";
 import { tracedQueue } from "../mirror/traced-queue.ts";
 import type { VulndbSource } from "../mirror/vulndb.ts";
@@ -50,7 +54,7 @@ const SERVE_LIMITS: RequestLimits = { attempts: 2, connection: 1_000, request: 5
 const WHOLE_EXCHANGE = 120_000;
 
 export function serveParts(environment: FunctionEnvironment): ServeParts {
-  const settings = environmentSettings(environment);
+  const { settings, secret } = awsSettings(environment);
   const tree = new S3Tree({ client: s3Client(settings, SERVE_LIMITS), bucket: environment.treeBucket });
   const { engine } = environment;
   const ledger = new DynamoDbLedger({
@@ -65,10 +69,15 @@ export function serveParts(environment: FunctionEnvironment): ServeParts {
     ledger,
     now,
     pages: ownPages(async () => ({ ledger, now, databases, feeds }), now),
+    snapshots: new OpenSnapshots({
+      vault: new S3Vault({ client: s3Client(settings, SERVE_LIMITS), bucket: environment.vaultBucket }),
+      ledger,
+      now,
+    }),
   };
   if (!environment.fetchesTiles) return parts;
-  const sources = engineSources(engine, { secret: secretReader(settings) });
-  return { ...parts, missingTiles: openTileSources({ ...sources, tree, now }).missingTiles };
+  const sources = engineSources(engine, { secret }, settings.egress);
+  return { ...parts, missingTiles: openTileSources({ ...sources, tree, ledger, now }).missingTiles };
 }
 
 /** What the desk of requests needs. */
@@ -81,8 +90,7 @@ export interface DeskParts extends Pick<MirrorParts, "vault" | "ledger" | "now">
 export function deskParts(environment: FunctionEnvironment): DeskParts | undefined {
   const { requestTokenSecret: secret, vaultBucket: bucket, table } = environment;
   if (secret === undefined) return undefined;
-  const settings = environmentSettings(environment);
-  const read = secretReader(settings, SERVE_LIMITS);
+  const { settings, secret: read } = awsSettings(environment, SERVE_LIMITS);
   return {
     vault: new S3Vault({ client: s3Client(settings, SERVE_LIMITS), bucket }),
     ledger: new DynamoDbLedger({ client: dynamoDbClient(settings, SERVE_LIMITS), table }),
@@ -103,9 +111,8 @@ export function mirrorParts(environment: FunctionEnvironment, report: Report): F
   const { engine, queues } = environment;
   if (queues === undefined)
     throw misuse("environment", "environment: a queue's URL is missing; deploy the stacks again");
-  const direct = environmentSettings(environment);
-  const engineParts = engineSources(engine, { secret: secretReader(direct) });
-  const settings = { ...direct, egress: engineParts.egress };
+  const { settings, secret } = awsSettings(environment);
+  const engineParts = engineSources(engine, { secret }, settings.egress);
   const s3 = s3Client(settings);
   const tree = new S3Tree({ client: s3, bucket: environment.treeBucket });
   const ledger = new DynamoDbLedger({ client: dynamoDbClient(settings), table: environment.table });
@@ -127,6 +134,8 @@ export function mirrorParts(environment: FunctionEnvironment, report: Report): F
   const policy = enginePolicy(engine);
   const { vulndb } = engine;
   const http = { egress: engineParts.egress, timing: { whole: WHOLE_EXCHANGE } };
+  const gates = { ledger, now: Date.now, report };
+  const vulndbGate = vulndb && gateOf(vulndb.url, undefined, gates);
   return {
     tree,
     vault,
@@ -139,13 +148,27 @@ export function mirrorParts(environment: FunctionEnvironment, report: Report): F
     report,
     ...(policy && { policy, vulnerabilities: new MirroredVulnerabilities(tree, Date.now) }),
     databases,
-    feeds: engineFeeds(engine, http, { ledger, now: Date.now, report }),
-    ...(vulndb && { vulndb: new HttpVulndb(vulndb.url, http) }),
+    feeds: engineFeeds(engine, http, gates),
+    ...(vulndb && {
+      vulndb: new HttpVulndb(vulndb.url, { ...http, ...(vulndbGate && { gate: vulndbGate }) }),
+    }),
   };
 }
 
-function environmentSettings({ region, endpointUrl }: FunctionEnvironment) {
-  return { region, ...(endpointUrl === undefined ? {} : { endpointUrl }) };
+/**
+ * How a function asks AWS: by the configuration's way out, since it may be inside of a VPC without another one. The login
+ * of the proxy itself is read directly: nothing else could lead there.
+ */
+function awsSettings({ region, endpointUrl, engine }: FunctionEnvironment, limits?: RequestLimits) {
+  const direct = { region, ...(endpointUrl === undefined ? {} : { endpointUrl }) };
+  const settings = { ...direct, egress: engineEgress(engine, secretReader(direct, limits)) };
+  return { settings, secret: secretReader(settings, limits) };
+}
+
+/** For sorted runs of a listing: in /tmp, as spools are, but they live as long as a call. */
+export function scratchSpool(): SpoolBody {
+  const spools = new SpoolFolder(join(tmpdir(), "modferry"));
+  return (chunks, limit, subject) => spools.spool(chunks, limit, subject);
 }
 
 /** Lambda's own clock. */

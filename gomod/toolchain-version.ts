@@ -1,3 +1,4 @@
+import { isEmptyRange } from "./empty-range.ts";
 import { FormatError } from "./format-error.ts";
 import { quote } from "./go-quote.ts";
 import { compareGoVersions, isValidGoVersion } from "./go-version.ts";
@@ -48,7 +49,7 @@ const COMPARATOR = /^(>=|<=|>|<|=)?([0-9][0-9a-z.]*)$/;
 /**
  * Parses a range of Go versions: comparators (`>=1.22 <1.24`) that must all hold, `||` between alternatives. `1.23`
  * alone is all of that line, `1.23.4` that version, `*` all. Order is Go's own (gover.Compare): 1.24rc1 is below 1.24.0.
- * @throws FormatError naming what cannot be read.
+ * @throws FormatError naming what cannot be read; and where no version can be in an alternative.
  */
 export function parseGoRange(text: string): GoRange {
   if (text.length > LONGEST_RANGE)
@@ -56,6 +57,12 @@ export function parseGoRange(text: string): GoRange {
   const alternatives = text.split("||").map((part) => {
     const words = part.split(/[\s,]+/).filter((word) => word !== "");
     if (words.length === 0) throw malformed(text, "an alternative is empty");
+    const comparators = words.flatMap((word) => {
+      const [, operator, bound = ""] = COMPARATOR.exec(word) ?? [];
+      return operator === undefined || !isValidGoVersion(bound) ? [] : [{ operator, bound }];
+    });
+    if (isEmptyRange(comparators, compareGoVersions))
+      throw malformed(text, `no version is in ${quote(part.trim())}`);
     return words.map((word) => parseComparator(word, text));
   });
   return { has: (go) => alternatives.some((tests) => tests.every((test) => test(go))) };

@@ -1,3 +1,4 @@
+import { isEmptyRange } from "./empty-range.ts";
 import { FormatError } from "./format-error.ts";
 import { quote } from "./go-quote.ts";
 import { canonicalSemver, compareSemver, isValidSemver } from "./semver.ts";
@@ -20,7 +21,7 @@ type Test = (version: string) => boolean;
  * alternatives. A version alone is that version; `v1` or `v1.2` alone is all of that major or minor version; `*` is
  * all. Order is that of semantic versions, so `<v2.0.0` has v2.0.0-rc.1; build metadata such as `+incompatible` does
  * not count (semver.Compare).
- * @throws FormatError naming what cannot be read.
+ * @throws FormatError naming what cannot be read; and where no version can be in an alternative.
  */
 export function parseVersionRange(text: string): VersionRange {
   if (text.length > LONGEST_RANGE)
@@ -32,6 +33,14 @@ export function parseVersionRange(text: string): VersionRange {
 function parseAll(part: string, whole: string): Test {
   const words = part.split(/[\s,]+/).filter((word) => word !== "");
   if (words.length === 0) throw malformed(whole, "an alternative is empty");
+  const comparators = words.flatMap((word) => {
+    const [, operator, bound = ""] = COMPARATOR.exec(word) ?? [];
+    return operator === undefined || !isValidSemver(bound)
+      ? []
+      : [{ operator, bound: canonicalSemver(bound) }];
+  });
+  if (isEmptyRange(comparators, compareSemver))
+    throw malformed(whole, `no version is in ${quote(part.trim())}`);
   const tests = words.map((word) => parseComparator(word, whole));
   return (version) => tests.every((has) => has(version));
 }

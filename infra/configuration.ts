@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { checkEngine, engineFields } from "../adapters/configuration/engine.ts";
 import { secretName } from "../adapters/configuration/fields.ts";
+import { issueText } from "../adapters/configuration/issue-text.ts";
 import { misuse } from "../mirror/errors.ts";
 
 /** EventBridge Scheduler's rates, singular for 1 and never 0, and cron lines of six fields (User Guide, Schedule types). */
@@ -15,6 +16,18 @@ const endpointIds = z
   .array(z.string().regex(/^vpce-[0-9a-f]+$/, "such as vpce-0123456789abcdef0"))
   .default([]);
 
+/** An id of EC2: eight digits where it is old, else seventeen. */
+const ec2Ids = (kind: "subnet" | "sg", most: number) =>
+  z
+    .array(
+      z
+        .string()
+        .regex(new RegExp(`^${kind}-([0-9a-f]{8}|[0-9a-f]{17})$`), `such as ${kind}-0123456789abcdef0`),
+    )
+    .min(1)
+    .max(most)
+    .refine((ids) => new Set(ids).size === ids.length, "one of them is there twice");
+
 /** All fields; docs/configuration.md says what each means. */
 export const configurationShape = z.strictObject({
   /** Part of the names of all that is deployed; several mirrors in one account have different ones. */
@@ -26,6 +39,18 @@ export const configurationShape = z.strictObject({
       reconcile: schedule.default("rate(1 minute)"),
     })
     .default({ plan: "rate(10 minutes)", reconcile: "rate(1 minute)" }),
+  /** Where the functions run; left out: in Lambda's own network, with the internet. */
+  network: z
+    .strictObject({
+      /** Existing ones, by their ids: nothing is looked up, and nothing of the network is made (AWS Lambda, VpcConfig). */
+      vpc: z
+        .strictObject({
+          subnets: ec2Ids("subnet", 16),
+          securityGroups: ec2Ids("sg", 5),
+        })
+        .optional(),
+    })
+    .default({}),
   alarms: z
     .strictObject({
       /** An SNS topic that is told of alarms, and when they end. Its own policy must let CloudWatch publish. */
@@ -68,11 +93,11 @@ export const configurationShape = z.strictObject({
     .strictObject({
       region: z
         .string()
-        .regex(/^[a-z]{2}(-[a-z]+)+-\d$/)
+        .regex(/^[a-z]{2}(-[a-z]+)+-\d$/, "give a region, such as eu-central-1")
         .optional(),
       account: z
         .string()
-        .regex(/^\d{12}$/)
+        .regex(/^\d{12}$/, "give an account's 12 digits")
         .optional(),
       /** Set on every role that is made. */
       permissionsBoundary: z
@@ -95,13 +120,13 @@ export type ConfigurationInput = z.input<typeof configurationShape>;
 export function defineMirror(input: ConfigurationInput): Configuration {
   const parsed = configurationShape.superRefine(checkEngine).safeParse(input);
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const unknown = issue?.code === "unrecognized_keys" ? issue.keys[0] : undefined;
-  const field =
-    [...(issue?.path ?? []), ...(unknown === undefined ? [] : [unknown])].join(".") || "configuration";
-  const problem =
-    unknown === undefined ? issue?.message : "no such field; docs/configuration.md lists them all";
-  throw misuse(field, `configuration: ${field}: ${problem ?? "not understood"}`);
+  const { field, problem } = issueText(parsed.error.issues);
+  throw misuse(field, `configuration: ${field}: ${problem}`);
+}
+
+/** What a function that asks AWS through a proxy logs in there with. */
+export function proxySecret({ egress }: Pick<Configuration, "egress">): string[] {
+  return egress.proxySecret === undefined ? [] : [egress.proxySecret];
 }
 
 /** The secrets that upstreams and the way to them are asked with. */

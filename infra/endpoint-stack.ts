@@ -10,7 +10,7 @@ import {
 import { AnyPrincipal, Effect, PolicyDocument, PolicyStatement } from "aws-cdk-lib/aws-iam";
 import type { Construct } from "constructs";
 import { sumdbEntries } from "../adapters/configuration/sumdb-shape.ts";
-import { type Configuration, sourceSecrets } from "./configuration.ts";
+import { type Configuration, proxySecret, sourceSecrets } from "./configuration.ts";
 import {
   grantDueIndex,
   grantLedger,
@@ -48,10 +48,14 @@ export class EndpointStack extends Stack {
     // For what is told of the mirror itself, below /-/.
     grantDueIndex(serve);
     grantStateIndex(serve);
-    if (requests !== undefined)
-      grantVault(serve, { read: ["inbox/requests/*", "requests/*"], write: ["inbox/requests/*"] });
+    // The mirror as it was, below /-/snapshot/ and /-/at/.
+    grantVault(serve, {
+      read: ["snapshots/*", ...(requests === undefined ? [] : ["inbox/requests/*", "requests/*"])],
+      ...(requests === undefined ? {} : { write: ["inbox/requests/*"] }),
+    });
     grantSecrets(serve, [
-      ...(fetchesTiles ? sourceSecrets(configuration) : []),
+      // Also where it asks AWS alone.
+      ...(fetchesTiles ? sourceSecrets(configuration) : proxySecret(configuration)),
       ...(requests === undefined ? [] : [requests.tokenSecret]),
     ]);
     const api = this.#api(configuration, serve);

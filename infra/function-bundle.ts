@@ -4,13 +4,14 @@ import { dirname, join } from "node:path";
 import { buildSync } from "esbuild";
 
 /** The functions of the pipeline and the endpoint; each is functions/<name>.ts. */
-export type FunctionName = "plan" | "accept-request" | "work" | "reconcile" | "serve";
+export type FunctionName = "plan" | "accept-request" | "work" | "reconcile" | "serve" | "snapshot";
 export const FUNCTION_NAMES: readonly FunctionName[] = [
   "plan",
   "accept-request",
   "work",
   "reconcile",
   "serve",
+  "snapshot",
 ];
 
 const project = join(import.meta.dirname, "..");

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
-import { type Duration, RemovalPolicy, Size, Stack, Validations } from "aws-cdk-lib";
+import { ArnFormat, type Duration, RemovalPolicy, Size, Stack, Validations } from "aws-cdk-lib";
 import { Effect, PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import {
   Architecture,
+  type CfnFunction,
   Code,
   Function as LambdaFunction,
   RecursiveLoop,
@@ -28,6 +29,16 @@ export interface MirrorFunctionProps {
   readonly feedsItself?: boolean;
 }
 
+const NETWORK_ACTIONS = {
+  described: ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"],
+  changed: [
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+  ],
+};
+
 /** One function of the mirror: its bundle, a role with nothing but its log group, and its log group. */
 export class MirrorFunction extends Construct {
   readonly function: LambdaFunction;
@@ -50,6 +61,8 @@ export class MirrorFunction extends Construct {
     });
     // Its own streams only; the group is made here, not by Lambda.
     this.grant(["logs:CreateLogStream", "logs:PutLogEvents"], [this.logs.logGroupArn]);
+    const { vpc } = configuration.network;
+    if (vpc !== undefined) this.#grantNetwork(functionName);
     this.function = new LambdaFunction(this, "Function", {
       functionName,
       runtime: Runtime.NODEJS_24_X,
@@ -72,6 +85,38 @@ export class MirrorFunction extends Construct {
         ...props.environment,
       },
     });
+    if (vpc !== undefined) {
+      // By the L1 property: an IVpc would have to be looked up, or be described by more than Lambda takes.
+      const made = this.function.node.defaultChild as CfnFunction;
+      made.vpcConfig = { subnetIds: vpc.subnets, securityGroupIds: vpc.securityGroups };
+    }
+  }
+
+  /**
+   * What Lambda does with the role to give a function its interfaces: the actions of AWSLambdaVPCAccessExecutionRole, but
+   * for those about logs. The function's own code may do none of it (AWS Lambda, Giving functions access to resources in an
+   * Amazon VPC: Lambda needs `*` for what it describes, and all of EC2's resources of the region for the others; its policy
+   * for code is the denial by lambda:SourceFunctionArn).
+   */
+  #grantNetwork(functionName: string): void {
+    const interfaces = Stack.of(this).formatArn({
+      service: "ec2",
+      account: "*",
+      resource: "*",
+      resourceName: "*",
+    });
+    this.grant(NETWORK_ACTIONS.described, ["*"]);
+    this.grant(NETWORK_ACTIONS.changed, [interfaces]);
+    const arnFormat = ArnFormat.COLON_RESOURCE_NAME;
+    const source = { service: "lambda", resource: "function", resourceName: functionName, arnFormat };
+    this.#role.addToPolicy(
+      new PolicyStatement({
+        effect: Effect.DENY,
+        actions: [...NETWORK_ACTIONS.described, ...NETWORK_ACTIONS.changed],
+        resources: ["*"],
+        conditions: { ArnEquals: { "lambda:SourceFunctionArn": Stack.of(this).formatArn(source) } },
+      }),
+    );
   }
 
   /** Allows exactly these actions on exactly these resources. */
@@ -83,7 +128,9 @@ export class MirrorFunction extends Construct {
       if (!resource.includes("*")) continue;
       Validations.of(this.#role).acknowledge({
         id: `AwsSolutions-IAM5[Resource::${asNagPrints(Stack.of(this).resolve(resource))}]`,
-        reason: "Keys of one pattern in the mirror's own bucket.",
+        reason: resource.includes(":s3:::")
+          ? "Keys of one pattern in the mirror's own bucket."
+          : "Lambda gives its function network interfaces with this role; the function's own code is denied the same.",
       });
     }
   }

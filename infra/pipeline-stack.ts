@@ -4,7 +4,7 @@ import { SqsEventSource } from "aws-cdk-lib/aws-lambda-event-sources";
 import { CfnSchedule } from "aws-cdk-lib/aws-scheduler";
 import { type IQueue, Queue, QueueEncryption } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
-import { type Configuration, sourceSecrets } from "./configuration.ts";
+import { type Configuration, proxySecret, sourceSecrets } from "./configuration.ts";
 import { DeadLetterAlarm } from "./dead-letter-alarm.ts";
 import { ALARMING_EVENTS, EventAlarm } from "./event-alarm.ts";
 import {
@@ -51,6 +51,7 @@ export class PipelineStack extends Stack {
     this.#acceptRequest();
     const work = this.#work();
     const reconcile = this.#reconcile();
+    if (props.configuration.snapshots !== undefined) this.#snapshot(props.configuration.snapshots.every);
     // The inbox is retained with the storage stack, which makes no alarms.
     new DeadLetterAlarm(this, "inbox-dead-letters", props.configuration, `${this.#names.inboxQueue}-dead`);
     for (const [id, event] of Object.entries(ALARMING_EVENTS))
@@ -97,18 +98,24 @@ export class PipelineStack extends Stack {
     });
     const vulndb = this.#configuration.vulndb === undefined ? [] : ["-/vulndb/*"];
     grantSecrets(plan, sourceSecrets(this.#configuration));
-    grantTree(plan, { read: ["sumdb/*", ...vulndb], write: ["sumdb/*", ...vulndb] });
-    // When each polled module was last asked; and which modules a pattern names, among all records, once a day.
+    // What a module's highest version says of retractions.
+    const skips = this.#configuration.subscriptions.some(
+      (of) => "retracted" in of && of.retracted === "skip",
+    );
+    const goMods = skips ? ["*/@v/*.mod"] : [];
+    grantTree(plan, { read: ["sumdb/*", ...vulndb, ...goMods], write: ["sumdb/*", ...vulndb] });
+    // When each module was last asked, and what waits for another version's go.mod.
+    const feeds = ["feeds/*"];
+    // Which modules a pattern names, among all records, once a day.
     const polls = this.#configuration.feeds.poll !== undefined;
-    const schedule = polls ? ["feeds/*"] : [];
     grantVault(plan, {
-      read: ["inbox/requests/*", ...schedule],
+      read: ["inbox/requests/*", ...feeds],
       write: [
         "inbox/requests/*",
         "evidence/fork/*",
         "decisions/clear-fork/*",
         "decisions/resume-upstream/*",
-        ...schedule,
+        ...feeds,
       ],
     });
     grantLedger(plan, [
@@ -147,7 +154,8 @@ export class PipelineStack extends Stack {
       feedsItself: true,
     });
     grantSecrets(work, sourceSecrets(this.#configuration));
-    grantTree(work, { read: ["*"], write: ["*"], remove: TAKEN_OUT });
+    // The vulnerability database is plan's to write.
+    grantTree(work, { read: ["*"], write: ["sumdb/*", "*/@v/*", "*/@latest"], remove: TAKEN_OUT });
     grantVault(work, {
       read: ["inbox/requests/*", "requests/*"],
       write: ["requests/*", "evidence/*", "quarantine/*"],
@@ -207,6 +215,24 @@ export class PipelineStack extends Stack {
     return reconcile;
   }
 
+  /** Spools the entries, sorted, before it stores them. */
+  #snapshot(every: string): void {
+    const snapshot = this.#function("Snapshot", {
+      function: "snapshot",
+      timeout: WORK_TIMEOUT,
+      memoryMiB: ONE_CORE_MIB,
+      temporaryMiB: SPOOL_MIB,
+    });
+    const [vulndb, archive] =
+      this.#configuration.vulndb === undefined ? [[], []] : [["-/vulndb/*"], ["vulndb/*"]];
+    // It lists the tiles, and looks whether there is a vulnerability database also where none is configured.
+    grantTree(snapshot, { read: ["-/vulndb/index/db.json", ...vulndb] });
+    grantVault(snapshot, { read: ["snapshots/*", ...archive], write: ["snapshots/*", ...archive] });
+    grantLedger(snapshot, ["GetItem", "BatchGetItem", "Query", "Scan", "PutItem", "DeleteItem"]);
+    grantSecrets(snapshot, sourceSecrets(this.#configuration));
+    this.#schedule(snapshot, rateOf(every));
+  }
+
   #grantSend(to: MirrorFunction): void {
     to.grant(["sqs:SendMessage"], [this.#fresh.queueArn, this.#backfill.queueArn]);
   }
@@ -247,7 +273,11 @@ export class PipelineStack extends Stack {
   }
 }
 
-/** What a function that asks AWS through a proxy logs in there with. */
-function proxySecret({ egress }: Configuration): string[] {
-  return egress.proxySecret === undefined ? [] : [egress.proxySecret];
+const RATES = { m: "minute", h: "hour", d: "day" } as const;
+
+/** Of `36h`, as EventBridge Scheduler has it: singular for 1. */
+function rateOf(duration: string): string {
+  const count = Number(duration.slice(0, -1));
+  const unit = RATES[duration.slice(-1) as keyof typeof RATES];
+  return `rate(${count} ${unit}${count === 1 ? "" : "s"})`;
 }

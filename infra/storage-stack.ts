@@ -17,8 +17,15 @@ import { Names } from "./names.ts";
 
 /** accept-request's time-out is 60 s; SQS asks for six times that. */
 const INBOX_VISIBILITY = Duration.minutes(6);
-/** Superseded versions of moving objects (lists, heads) are kept so long, for recovery. */
+/**
+ * What was overwritten or deleted is kept so long, for recovery: superseded lists and heads, and what a collection or a
+ * scrub took out (docs/recovery.md).
+ */
 const NONCURRENT_DAYS = 90;
+/** A scrub's findings are of use until the scrubs after it. */
+const SCRUB_DAYS = 90;
+/** The longest that DynamoDB offers (Amazon DynamoDB, PointInTimeRecoverySpecification). */
+const RECOVERY_DAYS = 35;
 /** A presigned link's age in ms, above which S3 refuses it: twice what the links that we sign live (mirror/serve.ts). */
 const OLDEST_LINK = 600_000;
 /** `RetainExceptOnCreate`: kept for good, but not by a creation that is rolled back (AWS CloudFormation, DeletionPolicy). */
@@ -36,6 +43,11 @@ export class StorageStack extends Stack {
     const tree = this.#bucket("Tree", names.treeBucket);
     guardTree(tree, props.configuration.endpoint.s3VpcEndpointIds);
     const vault = this.#bucket("Vault", names.vaultBucket);
+    vault.addLifecycleRule({
+      id: "scrub-findings",
+      prefix: "scrub/",
+      expiration: Duration.days(SCRUB_DAYS),
+    });
     const inbox = this.#inbox(names);
     this.#notify(vault, names, inbox);
     // Last: nothing can take back a table that is protected from deletion.
@@ -57,6 +69,8 @@ export class StorageStack extends Stack {
         {
           id: "superseded",
           noncurrentVersionExpiration: Duration.days(NONCURRENT_DAYS),
+          // Else each file that was ever collected leaves one for good, and every listing passes over them.
+          expiredObjectDeleteMarker: true,
           abortIncompleteMultipartUploadAfter: Duration.days(1),
         },
       ],
@@ -123,7 +137,10 @@ export class StorageStack extends Stack {
       sortKey: { name: TABLE_KEY.sort, type: AttributeType.STRING },
       billingMode: BillingMode.PAY_PER_REQUEST,
       encryption: TableEncryption.AWS_MANAGED,
-      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
+      pointInTimeRecoverySpecification: {
+        pointInTimeRecoveryEnabled: true,
+        recoveryPeriodInDays: RECOVERY_DAYS,
+      },
       deletionProtection: true,
       removalPolicy: KEEP,
     });

@@ -13,7 +13,7 @@ export type Answer =
   | { readonly kind: "redirect"; readonly location: string }
   | {
       readonly kind: "text";
-      readonly status: 200 | 403 | 404 | 503;
+      readonly status: 200 | 403 | 404 | 410 | 503;
       readonly text: string;
       /** Content-Type; plain text in UTF-8 where it is absent. */
       readonly type?: string;

@@ -1,31 +1,41 @@
-import { matchPrefixPatterns } from "../gomod/path-pattern.ts";
-import { type ModuleVersion, parseModuleVersion } from "../gomod/version.ts";
-import { type Block, forgetBlocks, parseBlock, printBlock } from "./blocks.ts";
+import { formatModuleVersion, type ModuleVersion, parseModuleVersion } from "../gomod/version.ts";
+import { BlockPass, writeBlock } from "./block-pass.ts";
+import { type Block, forgetBlocks, isNamed } from "./blocks.ts";
 import { sha256Of } from "./body.ts";
+import { type Deadline, noDeadline, TIME_TO_CLOSE } from "./deadline.ts";
 import { unlistDependents } from "./dependents.ts";
+import { inBatches } from "./in-batches.ts";
 import type { MirrorParts } from "./parts.ts";
 import type { Ledger } from "./ports.ts";
 import { ORDER_LOST_AFTER, type VersionRecord } from "./records.ts";
 import { requestTimeOf } from "./requests.ts";
-import { blockVersion } from "./take-out.ts";
-import { contended, MOST_RACES } from "./update.ts";
+import { refuseVersions, takeOut } from "./take-out.ts";
 
 export type BlockParts = Pick<MirrorParts, "tree" | "vault" | "ledger" | "queue" | "zips" | "now" | "report">;
+
+/** What a block has taken out. */
+export interface TakenOut {
+  readonly versions: number;
+  /** Of lists, that need one of these. */
+  readonly roots: number;
+  /** There was no time for the rest: reconcile goes on with it. */
+  readonly unfinished?: true;
+}
 
 /**
  * Takes out a version, or all modules of a pattern with what comes of them later. First the decision in the vault, then
  * the block in the ledger, from when on every endpoint answers 403 within seconds and no worker brings in what it names,
- * then version by version what is here. Dying anywhere, it is finished by doing it again, or by reconcile.
+ * then what is here. Dying anywhere, it is finished by doing it again, or by reconcile.
  * @param name as blockName gives it.
- * @returns how many versions were taken out, and how many roots of lists that need one of them went with them.
  */
 export async function block(
   parts: BlockParts,
   name: string,
   reason: string,
   by: string,
-): Promise<{ readonly versions: number; readonly roots: number }> {
-  return await applyBlock(parts, await handInBlock(parts, name, reason, by));
+  deadline?: Deadline,
+): Promise<TakenOut> {
+  return await applyBlock(parts, await handInBlock(parts, name, reason, by), deadline);
 }
 
 /**
@@ -40,77 +50,106 @@ export async function handInBlock(
 ): Promise<Block> {
   const at = parts.now();
   await logDecision(parts, { decision: "block", name, reason, by, at });
+  const wanted = { name, reason, by, at };
   const written = await writeBlock(parts.ledger, name, (known) => ({
-    name,
-    reason,
-    by,
-    at,
+    ...wanted,
     revision: known?.revision ?? 0,
   }));
   forgetBlocks(parts.ledger);
-  return written;
+  return written ?? { ...wanted, revision: 0 };
 }
 
-/** Takes out all that a block names and is here; what was out already, only as far as something is left of it. */
+/** Records of one step that are worked on at a time. */
+const RECORDS_AT_ONCE = 64;
+
+/**
+ * Takes out all that a block names and is here, in three steps, so that what a list names can be fetched at each moment:
+ * the versions' places in lists and their records; the places of the roots that need one; their zips. What was out
+ * already is looked at again. Where its time is up, the block notes how far it has come, and the next call goes on there.
+ */
 export async function applyBlock(
   parts: BlockParts,
   block: Block,
-): Promise<{ readonly versions: number; readonly roots: number }> {
-  let versions = 0;
-  const out: ModuleVersion[] = [];
-  for await (const record of namedBy(parts.ledger, block.name)) {
-    if (await blockVersion(parts, record, block)) versions++;
-    if (record.wanted === "whole" || record.held === "whole") out.push(record);
-  }
-  const roots = await unlistDependents(parts, out);
-  const applied = parts.now();
-  await writeBlock(parts.ledger, block.name, (known) =>
-    known === undefined || known.at !== block.at ? undefined : { ...known, applied },
-  ).catch(() => undefined);
+  deadline: Deadline = noDeadline,
+): Promise<TakenOut> {
+  const pass = new BlockPass(parts, block, deadline);
+  const isMeant = (version: ModuleVersion) => isNamed(block.name, version);
+  let [versions, roots] = [0, 0];
+  const records = await pass.step("records", (after) =>
+    eachNamed(parts.ledger, pass, after, async (some) => {
+      versions += await refuseVersions(parts, some, block);
+    }),
+  );
+  const dependents =
+    records &&
+    (await pass.step("dependents", async (after) => {
+      const unlisted = await unlistDependents(parts, isMeant, pass.walk(after));
+      roots += unlisted.roots;
+      return unlisted.isDone;
+    }));
+  const zips =
+    dependents &&
+    (await pass.step("zips", (after) =>
+      eachNamed(parts.ledger, pass, after, (some) => takeOut(parts, some)),
+    ));
+  if (!zips) return { versions, roots, unfinished: true };
+  await pass.end();
   return { versions, roots };
 }
 
 /**
  * Blocks that a crash has left half done, and those that were done while a unit of work that had begun before could
- * still be at it: for reconcile. @returns how many were applied.
+ * still be at it: for reconcile. One that fails holds up none of the others. @returns how many were applied.
+ * @throws the first failure, at the end.
  */
-export async function finishBlocks(parts: BlockParts, blocks: readonly Block[]): Promise<number> {
+export async function finishBlocks(
+  parts: BlockParts,
+  blocks: readonly Block[],
+  deadline: Deadline = noDeadline,
+): Promise<number> {
   let applied = 0;
+  const failures: unknown[] = [];
   for (const block of blocks) {
     if (block.lifted !== undefined) continue;
     const safe = block.at + ORDER_LOST_AFTER;
     const left = block.applied === undefined || (block.applied < safe && parts.now() >= safe);
     if (!left) continue;
-    await applyBlock(parts, block);
-    applied++;
+    if (deadline.remaining() < TIME_TO_CLOSE) break;
+    try {
+      await applyBlock(parts, block, deadline);
+      applied++;
+    } catch (thrown) {
+      failures.push(thrown);
+    }
   }
+  if (failures.length > 0) throw failures[0];
   return applied;
 }
 
-/** Every record that a block names; of a pattern by reading them all. */
-async function* namedBy(ledger: Ledger, name: string): AsyncGenerator<VersionRecord> {
+/**
+ * Every record that a block names, some at a time; of a pattern by reading them all.
+ * @returns whether there was time for all.
+ */
+async function eachNamed(
+  ledger: Ledger,
+  pass: BlockPass,
+  after: string | undefined,
+  act: (records: readonly VersionRecord[]) => Promise<void>,
+): Promise<boolean> {
+  const { name } = pass;
   if (name.includes("@")) {
     const [record] = await ledger.read([parseModuleVersion(name)]);
-    if (record !== undefined) yield record;
-    return;
+    if (record !== undefined) await act([record]);
+    return true;
   }
-  for await (const record of ledger.records()) if (matchPrefixPatterns(name, record.path)) yield record;
-}
-
-async function writeBlock(
-  ledger: Ledger,
-  name: string,
-  next: (known: Block | undefined) => Block | undefined,
-): Promise<Block> {
-  for (let race = 0; race < MOST_RACES; race++) {
-    const item = await ledger.readItem("block", name);
-    const known = item && parseBlock(item);
-    const wanted = next(known);
-    if (wanted === undefined) throw contended(`block ${name}`);
-    const written = await ledger.writeItem(printBlock(wanted));
-    if (written !== "changed") return parseBlock(written);
+  const from = after === undefined ? undefined : parseModuleVersion(after);
+  for await (const records of inBatches(ledger.records(from), RECORDS_AT_ONCE)) {
+    const named = records.filter((record) => isNamed(name, record));
+    if (named.length > 0) await act(named);
+    const last = records.at(-1);
+    if (last !== undefined && !(await pass.reached(formatModuleVersion(last)))) return false;
   }
-  throw contended(`block ${name}`);
+  return true;
 }
 
 /** Before it has any effect, so that an effect never stands without it. */

@@ -18,15 +18,33 @@ export interface Block {
   readonly by: string;
   /** In ms since the epoch, as all times here. */
   readonly at: number;
-  /** When all that it names was last taken out; absent until it was so once. */
+  /** When the last pass began that took out all that it names; absent until one came to its end. */
   readonly applied?: number;
+  /** How far the pass has come that is under way, or was when its time was up. */
+  readonly progress?: Progress;
   /** When it was lifted: it blocks nothing more, and is kept until no unit of work can still go by it. */
   readonly lifted?: number;
   readonly revision: number;
 }
 
+/** How far all that a block names is taken out, or given back once it is lifted. */
+export interface Progress {
+  /** When the pass began. */
+  readonly since: number;
+  /** Which step it is at (mirror/block.ts, mirror/unblock.ts); all before it is done. */
+  readonly step: "records" | "dependents" | "zips";
+  /** Up to where the step is done: `module@version`, or a closure's key in the vault. Absent: it begins. */
+  readonly after?: string;
+}
+
 /** A block counts in every process this long after it was written at the latest, in ms (docs: within 60 s). */
 export const BLOCKS_FRESH = 10_000;
+
+const progressShape = z.object({
+  since: z.int().min(0),
+  step: z.enum(["records", "dependents", "zips"]),
+  after: z.exactOptional(z.string()),
+});
 
 const valueShape = z.object({
   reason: reasonText,
@@ -34,6 +52,8 @@ const valueShape = z.object({
   at: z.int().min(0),
   applied: z.int().min(0).optional(),
   lifted: z.int().min(0).optional(),
+  // One that cannot be read begins again.
+  progress: progressShape.optional().catch(undefined),
 });
 
 /** @throws MirrorError misuse where it is neither `module@version` nor a pattern. */
@@ -64,8 +84,9 @@ export function parseBlock({ name, revision, value }: LedgerItem): Block {
     const reason = "blocked, but why cannot be read; unblock it and block it again";
     return { name, revision, reason, by: "unknown", at: 0 };
   }
-  const { applied, lifted, ...rest } = parsed.data;
+  const { applied, lifted, progress, ...rest } = parsed.data;
   const times = {
+    ...(progress === undefined ? {} : { progress }),
     ...(applied === undefined ? {} : { applied }),
     ...(lifted === undefined ? {} : { lifted }),
   };
@@ -82,6 +103,11 @@ export async function readAllBlocks(ledger: Pick<Ledger, "items">): Promise<Bloc
   const blocks: Block[] = [];
   for await (const item of ledger.items("block")) blocks.push(parseBlock(item));
   return blocks;
+}
+
+/** Whether a block of this name names the version. */
+export function isNamed(name: string, version: ModuleVersion): boolean {
+  return name.includes("@") ? name === formatModuleVersion(version) : matchPrefixPatterns(name, version.path);
 }
 
 /** The block of these that names the version; one of the very version before a pattern's. */

@@ -1,7 +1,8 @@
 import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
 import { type ProvenHead, type ProvenRecord, SumdbClient, type SumdbSource } from "../sumdb/client.ts";
+import { HeadTiles } from "../sumdb/head-tiles.ts";
 import type { Verifier } from "../sumdb/note.ts";
-import type { ProvenTile } from "../sumdb/tile.ts";
+import { type ProvenTile, type Tile, tileAt } from "../sumdb/tile.ts";
 import type { TileExtent } from "../sumdb/tile-extent.ts";
 import type { SignedHead } from "../sumdb/tree-head.ts";
 import { DatabaseTiles } from "./database-tiles.ts";
@@ -14,6 +15,7 @@ import type { Clock, Ledger, Tree, Vault } from "./ports.ts";
 import { ProofSource } from "./proof-source.ts";
 import { storeLookup } from "./stored-lookup.ts";
 import { TileFilling } from "./tile-filling.ts";
+import { lookupKey } from "./tree-keys.ts";
 
 /** Holds the tiles that a head needs before it is published, as far as may be. @returns whether all are held. */
 type Fill = (head: SignedHead) => Promise<boolean>;
@@ -135,6 +137,57 @@ export class ChecksumDatabase {
     } catch (thrown) {
       throw asMirrorError(thrown, this.name);
     }
+  }
+
+  /**
+   * Has these tiles in the tree as our newest head proves them, with all above them: what lacks is stored, what differs
+   * gives way. All are asked of the source, so that nothing damaged proves anything.
+   * @throws MirrorError as `complete`.
+   */
+  async restore(tiles: readonly Tile[]): Promise<void> {
+    try {
+      const head = await this.#parts.ledger.readHead(this.name);
+      if (head === undefined) return;
+      const reader = new HeadTiles(head, { read: async () => undefined }, this.#source);
+      for (const tile of tiles) {
+        const widest = tileAt(tile.level, tile.index, head.size);
+        if (widest === undefined || tile.width > widest.width) continue;
+        const read = await reader.read(tile);
+        for (const proven of [...read.notStored, read.tile]) await this.#tiles.restore(proven);
+      }
+    } catch (thrown) {
+      throw asMirrorError(thrown, this.name);
+    }
+  }
+
+  /**
+   * Stores again what clients with any of our heads need of them (sumdb/client.ts), where a tree has lost it.
+   * @throws MirrorError as `complete`.
+   */
+  async restoreHeads(): Promise<void> {
+    try {
+      await this.#stop.check();
+      await this.#stop.guard(() => this.#inTurn(() => this.#series.restore()));
+    } catch (thrown) {
+      throw asMirrorError(thrown, this.name);
+    }
+  }
+
+  /**
+   * Proves a version anew and has its lookup give way that is damaged. Between the two a crash leaves none: a scrub finds
+   * that too. @throws MirrorError as `prove` and `publish`; the damaged one then stays.
+   */
+  async restoreLookup(version: ModuleVersion): Promise<void> {
+    const proven = await this.prove(version);
+    await this.#stop.guard(async () => {
+      await this.#publishProven(proven);
+    });
+    const { tree } = this.#parts;
+    const key = lookupKey(this.name, version);
+    const stored = await tree.open(key);
+    await stored?.close();
+    if (stored !== undefined) await tree.remove(key, stored.etag);
+    await storeLookup(tree, this.name, version, proven);
   }
 
   /** Before anything is fetched that could not be published. @throws MirrorError stopped where it forked. */

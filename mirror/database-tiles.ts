@@ -1,6 +1,7 @@
 import type { TileStore } from "../sumdb/client.ts";
 import { FULL_TILE_SIZE, type ProvenTile, type Tile } from "../sumdb/tile.ts";
 import { sha256Of } from "./body.ts";
+import { sha256OfObject } from "./object-sha256.ts";
 import type { Tree } from "./ports.ts";
 import { type TreeKey, tileKey } from "./tree-keys.ts";
 
@@ -28,6 +29,16 @@ export class DatabaseTiles implements TileStore {
   /** The same for tiles that are many, and that the caller stores once each: none is remembered. */
   async create(tiles: readonly ProvenTile[]): Promise<void> {
     await Promise.all(tiles.map((tile) => this.#create(tile)));
+  }
+
+  /** Stores it in the place of one that is not the same. Between the two a crash leaves none: it is asked for again. */
+  async restore(tile: ProvenTile): Promise<void> {
+    const key = tileKey(this.#database, tile.tile);
+    const stored = await this.#tree.open(key);
+    const same = stored !== undefined && (await sha256OfObject(stored)) === sha256Of(tile.bytes);
+    await stored?.close();
+    if (stored !== undefined && !same) await this.#tree.remove(key, stored.etag);
+    if (!same) await this.#create(tile);
   }
 
   #storeOnce(tile: ProvenTile): Promise<void> {

@@ -57,6 +57,7 @@ export function feedWish(feed: string): string {
 
 /** Whether it is listed, or will be as soon as its closure is held: some feed has handed it in. */
 export function isRoot(record: VersionRecord): boolean {
+  if (record.state === "REMOVING" || record.state === "REMOVED") return false;
   return record.wanted === "whole" && (record.listed || record.wish.endsWith(" feed"));
 }
 
@@ -69,6 +70,7 @@ export function isRoot(record: VersionRecord): boolean {
  * | a part of some graph                   | wanted as a root                             | root    | no root yet         |
  * | BLOCKED; DENIED or HELD                | in any way; by a feed                        | none    | kept out            |
  * | CONFLICT, and no database covers it    |                                              | none    | conflict            |
+ * | REMOVING, REMOVED                      |                                              | fetch   | asked again         |
  * | any other                              | forced                                       | refetch | forced              |
  * | something held                         | an object differs from what was stored       | refetch | differs in the tree |
  * | something held                         | an object is missing                         | fetch   | missing in the tree |
@@ -93,6 +95,7 @@ export function decide(record: VersionRecord | undefined, seen: Seen): Decision 
   const keptOut = state === "DENIED" || state === "HELD";
   if (state === "BLOCKED" || (keptOut && seen.by === "feed")) return none("kept out");
   if (state === "CONFLICT" && !seen.provable) return none("conflict");
+  if (state === "REMOVING" || state === "REMOVED") return { action: "fetch", reason: "asked again" };
   if (seen.forced === true) return { action: "refetch", reason: "forced" };
   if (record.held !== "nothing" && seen.tree === "differs")
     return { action: "refetch", reason: "differs in the tree" };

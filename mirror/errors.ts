@@ -17,8 +17,10 @@ export type ErrorClass = (typeof ERROR_CLASSES)[number];
 
 export interface MirrorErrorOptions {
   readonly cause?: unknown;
-  /** How long the other side asked us to wait (Retry-After), in milliseconds. */
+  /** How long the other side asked us to wait (Retry-After), in milliseconds; kept as a whole number, rounded up. */
   readonly retryAfter?: number;
+  /** The fault is its host's: whatever else is asked of that now would fare alike, so that it speaks against no version. */
+  readonly ofHost?: boolean;
   /** The raw reply, at most EVIDENCE_LIMIT bytes, for the vault. Attacker-controlled. */
   readonly evidence?: Uint8Array;
 }
@@ -36,13 +38,15 @@ export class MirrorError extends Error {
   /** `module@version`, a file of it, a flag or a field. */
   readonly subject: string;
   readonly retryAfter: number | undefined;
+  readonly ofHost: boolean;
   readonly evidence: Uint8Array | undefined;
 
   constructor(errorClass: ErrorClass, subject: string, message: string, options: MirrorErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.class = errorClass;
     this.subject = subject;
-    this.retryAfter = options.retryAfter;
+    this.retryAfter = options.retryAfter === undefined ? undefined : Math.ceil(options.retryAfter);
+    this.ofHost = options.ofHost ?? false;
     this.evidence = options.evidence?.subarray(0, EVIDENCE_LIMIT);
   }
 }

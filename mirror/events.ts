@@ -37,6 +37,19 @@ export type MirrorEvent =
       readonly message: string;
     }
   | { readonly event: "blocked" | "unblocked"; readonly version: ModuleVersion }
+  /** Nothing refers to it: it is off its list, and its files go later. */
+  | { readonly event: "removing"; readonly version: ModuleVersion }
+  /** Its files are gone, but for what is still needed. */
+  | { readonly event: "collected"; readonly version: ModuleVersion; readonly kept: "nothing" | "mod" }
+  /** A run has chosen what nothing refers to. `stopped`: that is more than the configuration lets one run take. */
+  | {
+      readonly event: "garbage" | "garbage-stopped";
+      readonly run: string;
+      readonly versions: number;
+      readonly bytes: number;
+      /** Of all that is held, of versions or of bytes, whichever is more: from 0 to 1. */
+      readonly share: number;
+    }
   /** Lines of a module index that name no version of a module; `message` says what is wrong with the first. */
   | {
       readonly event: "indexSkipped";

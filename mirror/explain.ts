@@ -1,6 +1,7 @@
 import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
 import { type Block, blockOf, readBlocks } from "./blocks.ts";
 import { requestsWith } from "./dependents.ts";
+import { type Listing, listingOf, whyListed } from "./explain-listing.ts";
 import { decideNow } from "./gate.ts";
 import type { MirrorParts } from "./parts.ts";
 import type { Decision } from "./policy.ts";
@@ -26,6 +27,8 @@ export interface Explanation {
   readonly counted: Sighting | undefined;
   /** `name/time` of requests that need it, at most MOST_REQUESTS. */
   readonly requests: readonly string[];
+  /** Undefined where this mirror has never heard of it. */
+  readonly listing: Listing | undefined;
   /** What decided, and when or by what that changes: a line of plain English each. */
   readonly because: readonly string[];
 }
@@ -41,18 +44,17 @@ export async function explain(parts: ExplainParts, version: ModuleVersion): Prom
   const { policy } = parts;
   const sightings = policy === undefined ? [] : await sightingsOf(parts.ledger, policy, known);
   const decision = policy === undefined ? undefined : await decideNow(parts, policy, known);
-  const requests: string[] = [];
-  for await (const { name, time } of requestsWith(parts, version)) {
-    requests.push(`${name}/${time}`);
-    if (requests.length === MOST_REQUESTS) break;
-  }
+  const needing = await requestsWith(parts, version, MOST_REQUESTS);
+  const requests = needing.map(({ name, time }) => `${name}/${time}`);
+  const listing = record && (await listingOf(parts, version, record, needing));
   const counted = policy?.age === undefined ? undefined : earliest(sightings);
   const because = [
     ...whyState(record, parts.now()),
+    ...(listing === undefined ? [] : whyListed(version, listing)),
     ...whyBlocked(block),
     ...whyDecided(record, decision, parts.now()),
   ];
-  return { version, record, block, decision, sightings, counted, requests, because };
+  return { version, record, block, decision, sightings, counted, requests, listing, because };
 }
 
 function unheardOf({ path, version }: ModuleVersion, now: number): VersionRecord {
@@ -73,12 +75,12 @@ function unheardOf({ path, version }: ModuleVersion, now: number): VersionRecord
 
 function whyState(record: VersionRecord | undefined, now: number): string[] {
   if (record === undefined) return ["nobody has asked this mirror for it"];
-  const { state, held, wanted, listed, rule, lastError, attempts, due } = record;
+  const { state, held, wanted, rule, lastError, attempts, due } = record;
   const what =
     held === "nothing" ? "nothing of it is held" : held === "mod" ? "its go.mod is held" : "it is held whole";
   const when = due === undefined ? "" : due <= now ? "; due now" : `; due ${timeOf(due)}`;
   const lines = [
-    `${state}: ${what}, ${wanted === "mod" ? "only its go.mod is" : "all of it is"} wanted${listed ? "; lists name it" : ""}${when}`,
+    `${state}: ${what}, ${wanted === "mod" ? "only its go.mod is" : "all of it is"} wanted${when}`,
   ];
   if (rule !== undefined) lines.push(`its record was last decided by ${rule}`);
   if (lastError !== undefined)

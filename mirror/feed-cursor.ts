@@ -6,47 +6,43 @@ import { sha256Of } from "./body.ts";
 /** Entries may become visible late (facts: go-client): so much of what was read is read again, in seconds. */
 export const OVERLAP = 30 * 60;
 
-/** What the watermark of an index holds beside its stamp. */
-export interface IndexCursor {
+/** What a feed's watermark holds beside its stamp. */
+export interface FeedCursor {
   /** Of all that was seen of the overlap, and of the subscriptions: where both are as they were, nothing is new. */
   readonly seen?: string;
-  /** No window before this one is waited for any more: from here on completeUntil looks. */
-  readonly open?: string;
-  /** When a reading began that came to the index's end, ms since the epoch. */
+  /** The hour in which counts of work that had come to its end were last forgotten. */
+  readonly forgot?: string;
+  /** When a reading began that came to the index's end, or up to when all polled modules were asked; ms since the epoch. */
   readonly checked?: number;
+  /** As many lines this index has given in one answer: fewer of them are all that it has. */
+  readonly most?: number;
+  /** Roots that are kept until somebody can say whether they are retracted. */
+  readonly later?: number;
+  /** Polled modules whose lists cannot be had. */
+  readonly failing?: number;
 }
 
 const shape = z.object({
-  seen: z.string().max(64).optional(),
-  open: z
-    .string()
-    .regex(/^\d{4}-\d{2}-\d{2}T\d{2}$/)
-    .optional(),
-  checked: z.int().min(0).optional(),
+  seen: z.exactOptional(z.string().max(64)),
+  forgot: z.exactOptional(z.string().regex(/^\d{4}-\d{2}-\d{2}T\d{2}$/)),
+  checked: z.exactOptional(z.int().min(0)),
+  most: z.exactOptional(z.int().min(0)),
+  later: z.exactOptional(z.int().min(0)),
+  failing: z.exactOptional(z.int().min(0)),
 });
 
-/** What cannot be read is as good as none: then the overlap is looked at again, and all windows. */
-export function parseCursor(text: string | undefined): IndexCursor {
+/** What cannot be read is as good as none: then the overlap is looked at again. */
+export function parseCursor(text: string | undefined): FeedCursor {
   if (text === undefined) return {};
   try {
-    const { seen, open, checked } = shape.parse(JSON.parse(text));
-    return {
-      ...(seen === undefined ? {} : { seen }),
-      ...(open === undefined ? {} : { open }),
-      ...(checked === undefined ? {} : { checked }),
-    };
+    return shape.parse(JSON.parse(text));
   } catch {
     return {};
   }
 }
 
-export function printCursor(cursor: IndexCursor): string {
+export function printCursor(cursor: FeedCursor): string {
   return JSON.stringify(cursor);
-}
-
-/** `2026-01-31T23`: the windows in which a ledger counts a feed's open work. */
-export function windowOf(stamp: string): string {
-  return stamp.slice(0, "2026-01-31T23".length);
 }
 
 /** What was read of an index lately, so that a version that stands in two answers counts once. */

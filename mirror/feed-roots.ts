@@ -77,8 +77,19 @@ export async function handInRoots(
   const limit = pLimit(ACCEPTED_AT_ONCE);
   await limit.map(requests, (request) => accept(parts, request));
   const [first] = requests;
-  if (first === undefined) return;
-  const since = handedInAt(first);
+  if (first !== undefined) await noteRoots(parts, roots, feed, handedInAt(first));
+}
+
+/**
+ * Writes roots' records: a feed waits for them from now on, and their requests fetch them.
+ * @param since when they are handed in.
+ */
+export async function noteRoots(
+  parts: Pick<MirrorParts, "ledger" | "databasesFor" | "now">,
+  roots: readonly Root[],
+  feed: string,
+  since: number,
+): Promise<void> {
   const byName = new Map(roots.map((root) => [formatModuleVersion(root.version), root]));
   for (let at = 0; at < roots.length; at += RECORDS_AT_ONCE) {
     const versions = roots.slice(at, at + RECORDS_AT_ONCE).map((root) => root.version);
@@ -98,7 +109,7 @@ function asRoot(
   { feed, stamp, since }: { readonly feed: string; readonly stamp: string; readonly since: number },
 ): VersionRecord {
   const wish = feedWish(feed);
-  const named = { feed, feedTime: stamp, wish };
+  const named = { feed, feedTime: stamp, awaited: true, wish } as const;
   // Policy and blocks have their own times; once they let it in, it is a root.
   const keptOut = record !== undefined && ["BLOCKED", "DENIED", "HELD"].includes(record.state);
   if (keptOut) return { ...record, ...named, wanted: "whole" };

@@ -4,15 +4,27 @@ import { z } from "zod";
 import { type ModulePath, modulePath } from "../gomod/module-path.ts";
 import type { Vault } from "./ports.ts";
 
-/** When a module was last asked, and when it last had something new; ms since the epoch. */
+/** Times in ms since the epoch. */
 export interface Polled {
+  /** When it was last asked; 0: never. */
   readonly asked: number;
+  /** When it last had something new. */
   readonly changed: number;
+  /** Up to when all is known of it: when it last answered; before that, from when on it was wanted. */
+  readonly known: number;
   /** The last try failed: it is tried again earlier than a quiet module is. */
-  readonly failed?: true;
+  readonly failing?: Failing;
 }
 
-const KEY = "feeds/poll.json.zst";
+/** `absent`: upstream has no such module, or refuses it; `lasting`: it did not answer as it should. */
+export interface Failing {
+  readonly as: "absent" | "lasting";
+  /** Since when it fails like this. */
+  readonly since: number;
+}
+
+/** Of the poll feed. */
+const POLL_KEY = "feeds/poll.json.zst";
 /** Unpacked: a million modules. */
 const LARGEST = 128 * 1024 * 1024;
 const MINUTE = 60_000;
@@ -29,16 +41,19 @@ const QUIET = DAY;
 const AFTER_FAILURE = HOUR;
 /** Modules that came into the ledger by other ways are looked for this often. */
 const SWEEP = DAY;
+/** What upstream has not, or refuses, for so long is not waited for any more. */
+const ABSENT_AFTER = 2 * DAY;
 
+const failing = z.strictObject({ as: z.enum(["absent", "lasting"]), since: z.int() });
 const shape = z.strictObject({
-  format: z.literal(1),
+  format: z.literal(2),
   swept: z.int(),
-  modules: z.record(z.string(), z.tuple([z.int(), z.int(), z.literal(1).optional()])),
+  modules: z.record(z.string(), z.tuple([z.int(), z.int(), z.int(), failing.optional()])),
 });
 
 /**
- * Which modules the poll feed asks, and when. It is one object in the vault, some 40 bytes a module: losing it, or two
- * ticks that write it at once, only has modules asked again.
+ * Which modules the poll feed asks, and when. It is one object in the vault, some 60 bytes a module: losing it, or two
+ * ticks that write it at once, only has modules asked again, and until then counts all as known up to the watermark.
  */
 export class PollSchedule {
   readonly #modules: Map<ModulePath, Polled>;
@@ -59,14 +74,19 @@ export class PollSchedule {
       .map(({ path }) => path);
   }
 
+  /** Nothing was ever noted, or it is lost. */
+  isEmpty(): boolean {
+    return this.#modules.size === 0;
+  }
+
   known(): ModulePath[] {
     return [...this.#modules.keys()];
   }
 
-  /** Notes a module that is to be asked. */
-  add(path: ModulePath): void {
+  /** Notes a module that is to be asked; it counts as known until now. */
+  add(path: ModulePath, now: number): void {
     if (this.#modules.has(path)) return;
-    this.#modules.set(path, { asked: 0, changed: 0 });
+    this.#modules.set(path, { asked: 0, changed: 0, known: now });
     this.#isChanged = true;
   }
 
@@ -75,13 +95,50 @@ export class PollSchedule {
     const before = this.#modules.get(path);
     // A module that is asked for the first time counts as active until its own times say otherwise.
     const since = changed ?? before?.changed ?? 0;
-    this.#modules.set(path, { asked: now, changed: Math.max(since, before?.changed ?? 0) });
+    this.#modules.set(path, { asked: now, changed: Math.max(since, before?.changed ?? 0), known: now });
     this.#isChanged = true;
   }
 
-  failed(path: ModulePath, now: number): void {
-    this.#modules.set(path, { asked: now, changed: this.#modules.get(path)?.changed ?? 0, failed: true });
+  failed(path: ModulePath, now: number, as: Failing["as"]): void {
+    const { changed = 0, known = now, failing: before } = this.#modules.get(path) ?? {};
+    const since = before?.as === as ? before.since : now;
+    const next = { asked: now, changed, known, failing: { as, since } };
+    // That there is nothing is an answer in the end.
+    this.#modules.set(path, isGivenUp(next) ? { ...next, known: now } : next);
     this.#isChanged = true;
+  }
+
+  /** Modules that have not answered yet; that upstream has no such module is an answer. */
+  unanswered(): ModulePath[] {
+    return this.known().filter((path) => {
+      const module = this.#modules.get(path);
+      return module === undefined || module.asked === 0 || module.failing?.as === "lasting";
+    });
+  }
+
+  /** Has a module asked again as if it never had been. */
+  again(path: ModulePath): void {
+    const module = this.#modules.get(path);
+    if (module !== undefined) this.#modules.set(path, { ...module, asked: 0 });
+  }
+
+  /** Modules whose last try failed, also those that upstream has had nothing of for long. */
+  failing(): ModulePath[] {
+    return this.known().filter((path) => this.#modules.get(path)?.failing !== undefined);
+  }
+
+  /** Those of them that may answer any time. */
+  awaited(): ModulePath[] {
+    return this.failing().filter((path) => !isGivenUp(this.#modules.get(path)));
+  }
+
+  /**
+   * Up to when all modules are known: those whose time has come and who were not reached, and those that fail, only up to
+   * their last answer.
+   */
+  knownUntil(now: number): number {
+    const behind = [...this.due(this.known(), now), ...this.awaited()];
+    return behind.reduce((until, path) => Math.min(until, this.#modules.get(path)?.known ?? until), now);
   }
 
   /** Forgets modules that nothing asks for any more. */
@@ -103,16 +160,16 @@ export class PollSchedule {
   }
 
   /** Writes it where something has changed. */
-  async write(vault: Vault): Promise<void> {
+  async write(vault: Vault, key = POLL_KEY): Promise<void> {
     if (!this.#isChanged) return;
     const modules = Object.fromEntries(
-      [...this.#modules].map(([path, { asked, changed, failed }]) => [
+      [...this.#modules].map(([path, { asked, changed, known, failing }]) => [
         path,
-        failed === true ? [asked, changed, 1] : [asked, changed],
+        [asked, changed, known, ...(failing === undefined ? [] : [failing])],
       ]),
     );
-    const text = JSON.stringify({ format: 1, swept: this.#swept, modules });
-    await vault.put(KEY, await promisify(zstdCompress)(text));
+    const text = JSON.stringify({ format: 2, swept: this.#swept, modules });
+    await vault.put(key, await promisify(zstdCompress)(text));
     this.#isChanged = false;
   }
 
@@ -121,21 +178,25 @@ export class PollSchedule {
     if (known === undefined || known.asked === 0) return 0;
     const quietFor = known.asked - known.changed;
     const interval = INTERVALS.find(([within]) => quietFor < within)?.[1] ?? QUIET;
-    return known.asked + (known.failed === true ? Math.min(interval, AFTER_FAILURE) : interval);
+    return known.asked + (known.failing !== undefined ? Math.min(interval, AFTER_FAILURE) : interval);
   }
 }
 
+function isGivenUp(module: Polled | undefined): boolean {
+  return module?.failing?.as === "absent" && module.asked - module.failing.since >= ABSENT_AFTER;
+}
+
 /** A schedule that is missing or damaged is as good as an empty one. @throws MirrorError where the vault does not answer. */
-export async function readSchedule(vault: Vault): Promise<PollSchedule> {
-  const bytes = await vault.get(KEY, LARGEST);
+export async function readSchedule(vault: Vault, key = POLL_KEY): Promise<PollSchedule> {
+  const bytes = await vault.get(key, LARGEST);
   if (bytes === undefined) return new PollSchedule();
   try {
     const text = await promisify(zstdDecompress)(bytes, { maxOutputLength: LARGEST });
     const { modules, swept } = shape.parse(JSON.parse(text.toString("utf8")));
     return new PollSchedule(
-      Object.entries(modules).map(([path, [asked, changed, failed]]) => [
+      Object.entries(modules).map(([path, [asked, changed, known, failing]]) => [
         modulePath(path),
-        { asked, changed, ...(failed === undefined ? {} : { failed: true as const }) },
+        { asked, changed, known, ...(failing === undefined ? {} : { failing }) },
       ]),
       swept,
     );

@@ -4,6 +4,7 @@ import type { ModulePath } from "../gomod/module-path.ts";
 import type { ModuleVersion, Version } from "../gomod/version.ts";
 import { isRetracted, latestOf } from "../gomod/version-query.ts";
 import type { Root } from "./feed-roots.ts";
+import { isAtWork } from "./feed-work.ts";
 import { LARGEST_GO_MOD } from "./fetch.ts";
 import type { MirrorParts } from "./parts.ts";
 import type { VersionRecord } from "./records.ts";
@@ -21,6 +22,8 @@ export interface FeedEntry {
 /** What of a feed's entries is wanted. */
 export interface Selected {
   readonly roots: readonly Root[];
+  /** Which of them are wanted hangs on a go.mod that is on its way: that of their module's highest version. */
+  readonly later: readonly Root[];
   /** Modules of which only later versions than some have been seen: what `@latest` means of them is to be asked. */
   readonly latest: readonly { readonly path: ModulePath; readonly follow: Follow }[];
 }
@@ -35,6 +38,7 @@ export async function selectRoots(
   entries: readonly FeedEntry[],
 ): Promise<Selected> {
   const roots: Root[] = [];
+  const later: Root[] = [];
   const latest: { path: ModulePath; follow: Follow }[] = [];
   const looked = new Map<ModulePath, { subscription: ModuleSubscription; entries: FeedEntry[] }>();
   for (const entry of entries) {
@@ -53,15 +57,17 @@ export async function selectRoots(
   const limit = pLimit(MODULES_AT_ONCE);
   await limit.map([...looked], async ([path, { subscription, entries: of }]) => {
     const records = (await parts.ledger.readModule(path)).filter(({ wanted }) => wanted === "whole");
-    const taken =
-      subscription.versions === "latest"
-        ? await latestAmong(of, records)
-        : await withoutRetracted(parts, path, of, records);
-    roots.push(...taken.map(({ version, stamp }) => ({ version, stamp, follow: subscription.follow })));
+    const asRoot = ({ version, stamp }: FeedEntry): Root => ({ version, stamp, follow: subscription.follow });
+    if (subscription.versions === "latest") roots.push(...(await latestAmong(of, records)).map(asRoot));
+    else {
+      const { wanted, open } = await withoutRetracted(parts, path, of, records);
+      roots.push(...wanted.map(asRoot));
+      later.push(...open.map(asRoot));
+    }
     if (subscription.versions === "latest" && records.length === 0)
       latest.push({ path, follow: subscription.follow });
   });
-  return { roots, latest };
+  return { roots, later, latest };
 }
 
 /**
@@ -83,22 +89,36 @@ async function latestAmong(
   return entries.filter(({ version }) => best.has(version.version));
 }
 
-/** As far as a go.mod is held that says so: the highest version's that the mirror has, which is never left out itself. */
-async function withoutRetracted(
-  parts: SelectParts,
+/**
+ * The highest version that the mirror has, or is to have, says what is retracted, and is never left out itself. As long as
+ * its go.mod is on its way, it alone is wanted.
+ */
+export async function withoutRetracted(
+  parts: Pick<MirrorParts, "tree">,
   path: ModulePath,
   entries: readonly FeedEntry[],
   records: readonly VersionRecord[],
-): Promise<FeedEntry[]> {
-  const held = records.filter((record) => record.held !== "nothing").map(({ version }) => version);
+): Promise<{ readonly wanted: FeedEntry[]; readonly open: FeedEntry[] }> {
+  const isHere = (record: VersionRecord) => record.held !== "nothing";
+  const known = records.filter((record) => isHere(record) || isAtWork(record)).map(({ version }) => version);
   const highest = await latestOf(
-    [...held, ...entries.map((entry) => entry.version.version)],
+    [...known, ...entries.map((entry) => entry.version.version)],
     async () => true,
   );
-  const says = await latestOf(held, async () => true);
+  const ofHighest = records.find(({ version }) => version === highest);
+  if (ofHighest === undefined || (!isHere(ofHighest) && isAtWork(ofHighest)))
+    return {
+      wanted: entries.filter(({ version: { version } }) => version === highest),
+      open: entries.filter(({ version: { version } }) => version !== highest),
+    };
+  const says = await latestOf(
+    records.filter(isHere).map(({ version }) => version),
+    async () => true,
+  );
   const retracted = says === undefined ? undefined : await retractions(parts, { path, version: says });
-  if (retracted === undefined) return [...entries];
-  return entries.filter(({ version: { version } }) => version === highest || !retracted(version));
+  const isWanted = ({ version: { version } }: FeedEntry) =>
+    version === highest || retracted?.(version) !== true;
+  return { wanted: entries.filter(isWanted), open: [] };
 }
 
 async function retractions(

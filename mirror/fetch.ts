@@ -10,6 +10,7 @@ import type { StoredObject } from "./ports.ts";
 import { claimsOf, type Proof, proveVersion, requireAgreement, unprovenBy } from "./prove-version.ts";
 import type { Extent, VersionRecord } from "./records.ts";
 import { infoKey, modKey, type TreeKey, zipKey } from "./tree-keys.ts";
+import { checkUnprovenGoMod, checkUnprovenZip } from "./unproven-go-mod.ts";
 
 /** cmd/go's limit of a go.mod file (cmd/go/internal/modfetch/codehost, MaxGoMod). */
 export const LARGEST_GO_MOD = 16 * 1024 * 1024;
@@ -23,6 +24,8 @@ export interface FetchOptions {
   readonly withZip?: boolean;
   /** Looks at the zip's size in bytes before anything is stored; what it throws ends the fetch. */
   readonly checkSize?: (bytes: number) => void;
+  /** As checkSize, at what the zip hashes to. */
+  readonly checkHash?: (h1: H1) => void;
 }
 
 /**
@@ -35,7 +38,7 @@ export interface FetchOptions {
 export async function fetchVersion(
   parts: FetchParts,
   record: VersionRecord,
-  { withZip = true, checkSize = () => {} }: FetchOptions = {},
+  { withZip = true, checkSize = () => {}, checkHash = () => {} }: FetchOptions = {},
 ): Promise<{ added: Fetched; bytes: number; goMod: Uint8Array | undefined }> {
   const covering = parts.databasesFor(record.path);
   const whole = record.wanted === "whole" && record.held !== "whole";
@@ -63,6 +66,12 @@ export async function fetchVersion(
     const sent = { by: "upstream", modH1: undefined, zipH1: undefined };
     requireAgreement(record, [...claims, { ...sent, modH1 }], goMod && (await beginning(goMod)));
     requireAgreement(record, [...claims, { ...sent, zipH1: checked?.h1 }], body && (await beginning(body)));
+    if (checked !== undefined) checkHash(checked.h1);
+    if (proofs.length === 0 && record.sumdbRecords === undefined) {
+      if (goMod !== undefined)
+        await checkUnprovenGoMod(record, goMod, checked ?? (() => lookIntoZip(parts, record)));
+      else if (checked !== undefined) checkUnprovenZip(record, checked, record.modH1);
+    }
     const parsedInfo = infoBytes === undefined ? undefined : parseInfoOf(record, infoBytes);
 
     for (const { database, record: proven } of proofs) await database.publish(record, proven);
@@ -97,11 +106,12 @@ async function fetchZip(
   parts: FetchParts,
   version: ModuleVersion,
   checkSize: (bytes: number) => void,
-): Promise<{ body: Body; h1: H1 }> {
+): Promise<{ body: Body; h1: H1; goMod: Uint8Array | undefined }> {
   const body = await parts.upstream.zip(version);
   try {
     checkSize(sizeOf(body));
-    return { body, h1: (await parts.zips.check(body, version)).h1 };
+    const { h1, goMod } = await parts.zips.check(body, version);
+    return { body, h1, goMod };
   } catch (thrown) {
     const error = asMirrorError(thrown, formatModuleVersion(version));
     const evidence = error.class === "malformed" ? await beginning(body) : undefined;
@@ -109,6 +119,16 @@ async function fetchZip(
     if (evidence === undefined) throw error;
     throw new MirrorError(error.class, error.subject, error.message, { cause: error, evidence });
   }
+}
+
+/** For the go.mod in a zip that is not wanted. */
+async function lookIntoZip(
+  parts: FetchParts,
+  version: ModuleVersion,
+): Promise<{ goMod: Uint8Array | undefined }> {
+  const { body, goMod } = await fetchZip(parts, version, () => {});
+  if (isSpool(body)) await body.dispose();
+  return { goMod };
 }
 
 /** A person may want to see what upstream sent; that it cannot be read again must not hide what was wrong with it. */

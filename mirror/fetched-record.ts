@@ -1,4 +1,5 @@
-import { covers, ORDER_LOST_AFTER, PINNED, type VersionRecord } from "./records.ts";
+import { ruleOfDone } from "./pin-claim.ts";
+import { covers, ORDER_LOST_AFTER, type VersionRecord } from "./records.ts";
 
 /** What one fetch added to a record. */
 export type Fetched = Pick<VersionRecord, "held"> &
@@ -30,12 +31,15 @@ export function fetched(record: VersionRecord, added: Fetched, now: number): Ver
   if (record.state === "READY" && held === record.held && !more) return record;
   // What two sights of an unproven version differ in is for a person to decide.
   if (record.state === "CONFLICT" && proven === 0) return record;
+  // Its files are going: what was stored just now may go with them.
+  if (record.state === "REMOVING" || record.state === "REMOVED") return record;
   if (record.state === "BLOCKED") return fetchedOfBlocked(record, added, sumdbRecords);
-  const { lastError: _error, failingSince: _since, due, rule, ...rest } = record;
+  const { lastError: _error, failingSince: _since, due, rule: before, ...rest } = record;
   const done = covers(held, record.wanted);
+  const rule = done ? ruleOfDone(record, added.zipH1 ?? record.zipH1) : before;
   return {
     ...rest,
-    ...(rule === undefined || (done && rule !== PINNED) ? {} : { rule }),
+    ...(rule === undefined ? {} : { rule }),
     ...added,
     ...(proven === 0 ? {} : { sumdbRecords }),
     held,

@@ -1,10 +1,14 @@
+import { type Block, parseBlock } from "./blocks.ts";
 import { completeUntil } from "./complete-until.ts";
+import { parseCursor } from "./feed-cursor.ts";
 import type { LedgerItem } from "./ledger-entries.ts";
 import { type Pause, readPause } from "./pause.ts";
 import type { Clock, Ledger } from "./ports.ts";
 import type { State } from "./records.ts";
 import { parseHostState } from "./throttle.ts";
 import { type Tick, tickOf } from "./ticks.ts";
+import { parseItemName } from "./upstream-state.ts";
+import { stoppedUpstream } from "./upstream-stop.ts";
 
 /** Every state but READY: in the order in which they call for a person. */
 export const OPEN_STATES = [
@@ -40,6 +44,21 @@ export interface Figures {
   readonly databases: readonly DatabaseStatus[];
   readonly upstreams: readonly UpstreamStatus[];
   readonly pause: Pause | undefined;
+  /** What operators have taken out, as long as it is, the first one first; at most MOST_BLOCKS. */
+  readonly blocks: readonly BlockStatus[];
+}
+
+/** As many blocks are named: a mirror has a few. */
+const MOST_BLOCKS = 1_000;
+
+export interface BlockStatus {
+  /** `module@version`, or a pattern of module paths. */
+  readonly name: string;
+  readonly reason: string;
+  readonly by: string;
+  readonly since: number;
+  /** When a pass began that took out all that it names; undefined where none has come to its end yet. */
+  readonly applied: number | undefined;
 }
 
 export interface FeedStatus {
@@ -50,6 +69,8 @@ export interface FeedStatus {
   readonly completeUntil: number;
   /** How far that is behind the clock, in seconds. */
   readonly freshness: number;
+  /** Of the poll feed: modules whose lists cannot be had. */
+  readonly failing?: number;
 }
 
 export interface StateStatus {
@@ -75,19 +96,20 @@ export interface UpstreamStatus {
 }
 
 /**
- * What the metrics show: one call for each state, two for each feed and database, one for each kind of item. The counts
+ * What the metrics show: one call for each state, four for each feed, two for each database, one for each kind of item. The counts
  * come from an index that may lag.
  */
 export async function readFigures(parts: FigureParts): Promise<Figures> {
   const { ledger, now } = parts;
   const at = now();
-  const [states, feeds, databases, upstreams, ticks, pause] = await Promise.all([
+  const [states, feeds, databases, upstreams, ticks, pause, blocks] = await Promise.all([
     Promise.all(OPEN_STATES.map((state) => stateStatus(ledger, state))),
     Promise.all(parts.feeds.map((feed) => feedStatus(ledger, feed, at))),
     Promise.all(parts.databases.map((database) => databaseStatus(ledger, database))),
-    itemsOf(ledger, "upstream", upstreamStatus),
+    upstreamsOf(ledger),
     itemsOf(ledger, "control", tickOf),
     readPause(ledger, at),
+    itemsOf(ledger, "block", blockStatus),
   ]);
   return {
     at,
@@ -97,6 +119,7 @@ export async function readFigures(parts: FigureParts): Promise<Figures> {
     databases: databases.filter(({ size, stopped }) => size > 0 || stopped !== undefined),
     upstreams,
     pause,
+    blocks: blocks.sort((a, b) => a.since - b.since).slice(0, MOST_BLOCKS),
   };
 }
 
@@ -109,6 +132,12 @@ export function needsPerson({ states, databases, upstreams }: Figures): boolean 
   );
 }
 
+/** Undefined of one that was lifted. */
+function blockStatus(item: LedgerItem): BlockStatus | undefined {
+  const { name, reason, by, at: since, applied, lifted }: Block = parseBlock(item);
+  return lifted === undefined ? { name, reason, by, since, applied } : undefined;
+}
+
 async function stateStatus(ledger: FigureParts["ledger"], state: OpenState): Promise<StateStatus> {
   const { count, oldest } = await ledger.countState(state);
   return { state, versions: count, oldest };
@@ -119,14 +148,16 @@ async function feedStatus(
   feed: string,
   at: number,
 ): Promise<FeedStatus | undefined> {
-  const [stored, complete] = await Promise.all([ledger.readWatermark(feed), completeUntil(ledger, feed)]);
+  const [stored, complete] = await Promise.all([ledger.readWatermark(feed), completeUntil(ledger, feed, at)]);
   if (stored === undefined || complete === undefined) return undefined;
   const until = Date.parse(complete.until);
+  const { failing } = parseCursor(stored.cursor);
   return {
     feed,
     watermark: Date.parse(stored.timestamp),
     completeUntil: until,
     freshness: Math.max(0, (at - until) / 1000),
+    ...(failing === undefined ? {} : { failing }),
   };
 }
 
@@ -149,11 +180,20 @@ async function itemsOf<T>(
   return known;
 }
 
-function upstreamStatus({ name: host, value }: LedgerItem): UpstreamStatus {
-  const { stopped, notBefore } = parseHostState(value);
-  return {
-    host,
-    stopped: Object.entries(stopped).map(([path, { at, reason }]) => ({ path, at, reason })),
-    notBefore: notBefore > 0 ? notBefore : undefined,
-  };
+/** By host: its own item, and those of its upstreams. */
+async function upstreamsOf(ledger: FigureParts["ledger"]): Promise<UpstreamStatus[]> {
+  const hosts = new Map<
+    string,
+    { stopped: UpstreamStatus["stopped"][number][]; notBefore: number | undefined }
+  >();
+  for await (const item of ledger.items("upstream")) {
+    const { host, path } = parseItemName(item.name);
+    const known = hosts.get(host) ?? { stopped: [], notBefore: undefined };
+    hosts.set(host, known);
+    const { notBefore } = parseHostState(item.value);
+    if (path === undefined && notBefore > 0) known.notBefore = notBefore;
+    const stop = stoppedUpstream(item);
+    if (stop !== undefined) known.stopped.push({ path: stop.path, at: stop.at, reason: stop.reason });
+  }
+  return [...hosts].map(([host, known]) => ({ host, ...known }));
 }

@@ -1,3 +1,4 @@
+import type { H1 } from "../gomod/dirhash.ts";
 import { parseGoMod } from "../gomod/go-mod.ts";
 import { compareVersions, formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
 import { isRetracted, latestOf } from "../gomod/version-query.ts";
@@ -6,10 +7,12 @@ import { MirrorError } from "./errors.ts";
 import { fetchVersion, LARGEST_GO_MOD } from "./fetch.ts";
 import { type Fetched, fetched } from "./fetched-record.ts";
 import type { MirrorParts } from "./parts.ts";
+import { claimOf, isPinned } from "./pin-claim.ts";
 import { type Decision, decide, type Facts, type Policy } from "./policy.ts";
 import { COOLDOWN, LARGEST_ZIP, RETRACTED } from "./policy-settings.ts";
+import { noteRefusing } from "./policy-sweep.ts";
 import { unprovenBy } from "./prove-version.ts";
-import { covers, PINNED, type VersionRecord } from "./records.ts";
+import { covers, type VersionRecord } from "./records.ts";
 import { type Refusal, refusalOf } from "./refusal.ts";
 import { sightingsOf } from "./sightings.ts";
 import { modKey } from "./tree-keys.ts";
@@ -35,6 +38,12 @@ export interface Passed {
  * @throws MirrorError as fetchVersion; transient where the policy asks for vulnerabilities and there are none to be had.
  */
 export async function fetchAllowed(parts: GateParts, record: VersionRecord): Promise<Passed> {
+  const passed = await fetchAsAllowed(parts, record);
+  if (passed.refusal !== undefined && passed.refusal.state !== "BLOCKED") await noteRefusing(parts);
+  return passed;
+}
+
+async function fetchAsAllowed(parts: GateParts, record: VersionRecord): Promise<Passed> {
   const wantsZip = record.wanted === "whole" && record.held !== "whole";
   if (!wantsZip) return { ...(await fetchVersion(parts, record)), refusal: undefined };
   const first = await judge(parts, record);
@@ -49,14 +58,38 @@ export async function fetchAllowed(parts: GateParts, record: VersionRecord): Pro
   }
   const small = await fetchSmall(parts, record);
   const known = fetched(record, small.added, parts.now());
-  const second = await judge(parts, { ...known, state: "PENDING" });
-  if (second !== undefined) return { ...small, refusal: second };
+  const { lastError } = record;
+  const second = await judge(parts, { ...known, ...(lastError && { lastError }), state: "PENDING" });
+  const claim = second === undefined ? undefined : unprovenClaim(parts, known, second);
+  if (second !== undefined && claim === undefined) return { ...small, refusal: second };
   try {
-    const { added, bytes } = await fetchWhole(parts, known);
+    const { added, bytes } = await fetchWhole(parts, known, claim);
     return { added: { ...small.added, ...added }, bytes: small.bytes + bytes, refusal: undefined };
   } catch (thrown) {
     if (thrown instanceof TooLarge) return tooLarge(small, thrown);
+    if (thrown instanceof NotAsClaimed && second !== undefined) return { ...small, refusal: second };
     throw thrown;
+  }
+}
+
+/**
+ * Where no checksum database covers the path, go.sum is the only other witness of the zip: what it claims counts where
+ * upstream's bytes agree, which is looked at before any of them is stored. Then the pin's author has had these bytes, as
+ * the exemption means it.
+ * @returns the claim, where nothing but its age keeps the version out.
+ */
+function unprovenClaim(parts: GateParts, record: VersionRecord, { rule }: Refusal): H1 | undefined {
+  const { policy } = parts;
+  const claim = claimOf(record);
+  const isOnlyYoung = rule === COOLDOWN && policy?.settings.cooldown?.exempt === "gosum";
+  return isOnlyYoung && parts.databasesFor(record.path).length === 0 ? claim : undefined;
+}
+
+/** The zip is not the one that a request's go.sum claims it to be. */
+class NotAsClaimed extends MirrorError {
+  constructor(version: ModuleVersion, claim: H1, h1: H1) {
+    const subject = formatModuleVersion(version);
+    super("denied", subject, `${subject}: a go.sum claims ${claim}, and upstream sends ${h1}`);
   }
 }
 
@@ -77,7 +110,8 @@ function tooLarge(small: Omit<Passed, "refusal">, { refusal, zipSize }: TooLarge
   return { bytes: small.bytes, added: { ...small.added, zipSize }, refusal };
 }
 
-async function fetchWhole(parts: GateParts, record: VersionRecord): Promise<Passed> {
+/** @param claim what the zip's hash has to be, where nothing else has proven it. */
+async function fetchWhole(parts: GateParts, record: VersionRecord, claim?: H1): Promise<Passed> {
   const checkSize = (zipSize: number) => {
     if (parts.policy === undefined) return;
     const facts = {
@@ -91,7 +125,10 @@ async function fetchWhole(parts: GateParts, record: VersionRecord): Promise<Pass
     const refusal = refusalOf(decide(parts.policy, facts, parts.now()));
     if (refusal?.rule === LARGEST_ZIP) throw new TooLarge(record, refusal, zipSize);
   };
-  const { added, bytes } = await fetchVersion(parts, record, { checkSize });
+  const checkHash = (h1: H1) => {
+    if (claim !== undefined && h1 !== claim) throw new NotAsClaimed(record, claim, h1);
+  };
+  const { added, bytes } = await fetchVersion(parts, record, { checkSize, checkHash });
   return { added, bytes, refusal: undefined };
 }
 
@@ -122,13 +159,15 @@ export async function decideNow(
   record: VersionRecord,
 ): Promise<Decision> {
   const { cooldown, vulnerabilities } = policy.settings;
-  const wasHeld = record.rule === COOLDOWN || record.rule === RETRACTED;
+  // A claim stands where the rule stood that kept it out.
+  const wasClaimed = claimOf(record) !== undefined && record.lastError?.class === "denied";
+  const wasHeld = record.rule === COOLDOWN || record.rule === RETRACTED || wasClaimed;
   const facts: Facts = {
     version: record,
     zipSize: record.zipSize,
     vulnerabilities: vulnerabilities === undefined ? [] : await vulnerabilitiesOf(parts, record),
     sightings: cooldown === undefined ? [] : await sightingsOf(parts.ledger, policy, record),
-    pinned: record.rule === PINNED,
+    pinned: isPinned(record),
     wasHeld,
   };
   const now = parts.now();

@@ -7,6 +7,7 @@ import { noteFailed, noteFetched } from "./outcome.ts";
 import type { Deadline, MirrorParts } from "./parts.ts";
 import { type VersionRecord, want } from "./records.ts";
 import { modKey } from "./tree-keys.ts";
+import { updateRecords } from "./update.ts";
 import { withinTime } from "./within-time.ts";
 
 /** Thrown when a unit of work runs out of time; nothing is wrong, and what is done so far is kept. */
@@ -94,7 +95,10 @@ export class GoModLoader {
     const provable = databasesFor(version.path).length > 0;
     const wanted = (record: VersionRecord | undefined) =>
       want(record, version, "mod", wish, now(), provable, since);
-    const record = wanted(current);
+    // What was collected is asked for in the ledger before it is stored again: whoever notes it then knows that nobody
+    // is still taking its files out.
+    const known = current?.state === "REMOVED" ? await this.#askAgain(version, wanted) : current;
+    const record = wanted(known);
     if (record.state !== "PENDING" && record.held === "nothing") throw asRecorded(record, name);
     try {
       const fetching = { ...record, wanted: "mod", held: "nothing" } as const;
@@ -105,6 +109,16 @@ export class GoModLoader {
     } catch (thrown) {
       throw await noteFailed(this.#parts, version, thrown, "mod", wanted);
     }
+  }
+
+  async #askAgain(
+    version: ModuleVersion,
+    wanted: (record: VersionRecord | undefined) => VersionRecord,
+  ): Promise<VersionRecord | undefined> {
+    const [record] = await updateRecords(this.#parts.ledger, [version], (stored) =>
+      stored?.state === "REMOVED" ? wanted(stored) : stored,
+    );
+    return record;
   }
 
   /** A proven go.mod that go cannot parse stays in the tree: go itself will say so. The graph goes on without it. */

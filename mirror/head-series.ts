@@ -149,14 +149,27 @@ export class HeadSeries {
     return before === undefined ? {} : { before };
   }
 
-  /** Stores what leads from one head to a newer one. @throws ForkError when the newer does not contain the older. */
-  async #bridge(older: SignedHead, newer: SignedHead): Promise<void> {
+  /** Stores again the edge of each published head, and what leads to the next. What is there stays. */
+  async restore(): Promise<void> {
+    const { ledger, verifier } = this.#parts;
+    let older: SignedHead | undefined;
+    for await (const head of ledger.heads(verifier.name)) {
+      await this.#bridge(older, head);
+      older = head;
+    }
+  }
+
+  /**
+   * Stores what leads from one head to a newer one, and the newer one's edge.
+   * @throws ForkError when the newer does not contain the older.
+   */
+  async #bridge(older: SignedHead | undefined, newer: SignedHead): Promise<void> {
     const { verifier, source, store } = this.#parts;
     const client = new SumdbClient({
       name: verifier.name,
       verifier,
       store,
-      head: older,
+      ...(older === undefined ? {} : { head: older }),
       source: {
         latest: async () => newer.note,
         lookup: (mv) => source.lookup(mv),

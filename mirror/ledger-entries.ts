@@ -2,9 +2,16 @@ import type { ModuleVersion } from "../gomod/version.ts";
 import type { Sha256 } from "./body.ts";
 import type { FeedWindow, VersionRecord } from "./records.ts";
 
+/**
+ * What has happened to a version. `held`: it became whole; `removed`: collected, its files are to go; `revived`: wanted
+ * again before they went; `changed`: a snapshot has it otherwise now (mirror/snapshot/entry-change.ts), by a go.mod that
+ * came, a further proof, a conflict, lost files, or its place in the list.
+ */
+export type JournalEvent = "held" | "listed" | "blocked" | "unblocked" | "removed" | "revived" | "changed";
+
 /** One line of the journal: what a mirror downstream, or a snapshot, has to know. */
 export interface JournalEntry {
-  readonly event: "held" | "listed" | "blocked" | "unblocked";
+  readonly event: JournalEvent;
   readonly version: ModuleVersion;
   /** Milliseconds since the epoch. */
   readonly at: number;
@@ -33,10 +40,11 @@ export interface OpenWork {
 
 /**
  * A small item beside the records: `upstream`, what all workers know of a host; `control`, what an operator has set;
- * `block`, a pattern that is taken out.
+ * `block`, a pattern that is taken out; `snapshot`, one that has expired; `pin`, who keeps a snapshot; `bundle`, one that
+ * went out or came in; `signer`, whose bundles are trusted.
  */
 export interface LedgerItem {
-  readonly kind: "upstream" | "control" | "block";
+  readonly kind: "upstream" | "control" | "block" | "snapshot" | "pin" | "bundle" | "signer";
   readonly name: string;
   /** Counts the writes; 0 is an item that was never stored. */
   readonly revision: number;

@@ -14,9 +14,11 @@ export type Lost = ReadonlyMap<
   { readonly held: VersionRecord["held"]; readonly lookups: readonly string[] }
 >;
 
+export const NOTHING_LOST: Lost = new Map();
+
 /**
  * Which of these versions have lost files that the ledger holds: taken out by hand because they were damaged, or gone
- * with a disk. Asked for each request, so that handing it in again brings back what it needs.
+ * with a disk. Asked for each request of people, so that handing it in again brings back what it needs.
  */
 export async function lostFiles(
   parts: Pick<MirrorParts, "tree" | "ledger">,

@@ -24,7 +24,7 @@ export function printMetrics(figures: Figures): string {
     .join("");
 }
 
-function families({ at, feeds, ticks, states, databases, upstreams, pause }: Figures): Family[] {
+function families({ at, feeds, ticks, states, databases, upstreams, pause, blocks }: Figures): Family[] {
   const gauge = (name: string, help: string, samples: readonly Sample[]) => ({
     name: `modferry_${name}`,
     help,
@@ -46,6 +46,11 @@ function families({ at, feeds, ticks, states, databases, upstreams, pause }: Fig
       "feed_watermark_timestamp_seconds",
       "The feed's stamp up to which it was read and recorded.",
       feeds.map(({ feed, watermark }) => [{ feed }, watermark / 1000]),
+    ),
+    gauge(
+      "feed_failing_modules",
+      "Polled modules whose lists cannot be had.",
+      feeds.flatMap(({ feed, failing }) => (failing === undefined ? [] : [[{ feed }, failing]])),
     ),
     gauge(
       "versions",
@@ -93,6 +98,14 @@ function families({ at, feeds, ticks, states, databases, upstreams, pause }: Fig
       "upstream_throttled",
       "1 while an upstream is left alone because it asked for it or was overloaded.",
       upstreams.map(({ host, notBefore = 0 }) => [{ host }, notBefore > at ? 1 : 0]),
+    ),
+    gauge(
+      "blocks",
+      "What operators have blocked, a version or a pattern each, by whether all that it names is taken out.",
+      [true, false].map((isApplied) => [
+        { applied: String(isApplied) },
+        blocks.filter(({ applied }) => (applied !== undefined) === isApplied).length,
+      ]),
     ),
     gauge("paused", "1 while an operator has paused the feeds.", [[{}, pause === undefined ? 0 : 1]]),
   ];

@@ -5,7 +5,7 @@ import { type ErrorClass, MirrorError } from "./errors.ts";
 import { readRequestBody } from "./inbox.ts";
 import type { RequestKey } from "./orders.ts";
 import type { MirrorParts } from "./parts.ts";
-import { covers, type VersionRecord } from "./records.ts";
+import { covers, dependable, type VersionRecord } from "./records.ts";
 import { parseWishes } from "./wishes.ts";
 
 /** Something a request asked for that is not served, and why. */
@@ -53,10 +53,10 @@ export async function recordsOf(parts: ReadParts, needs: readonly Need[]): Promi
   );
 }
 
-/** What is held and in CONFLICT came before the proof that speaks against it: nobody may build from it. */
+/** Whether a request may be built upon it. */
 export function isHeld({ version, extent }: Need, records: Records): boolean {
   const record = records.get(formatModuleVersion(version));
-  return record !== undefined && record.state !== "CONFLICT" && covers(record.held, extent);
+  return record !== undefined && covers(dependable(record), extent);
 }
 
 function missingNeed(need: Need, records: Records): Missing[] {

@@ -72,6 +72,10 @@ function missingKnown(parts: MissingParts, file: string, subject: string, record
     case "GONE":
     case "WITHHELD":
       return notFound(`${subject}: ${record.state}${reason}`);
+    case "REMOVED":
+      return notFound(
+        `${subject}: collected, for nothing needed it any more; ask its operator to sync ${subject}`,
+      );
     case "CONFLICT":
       return conflict(subject, record);
     case "READY":
@@ -82,6 +86,18 @@ function missingKnown(parts: MissingParts, file: string, subject: string, record
         kind: "text",
         status: 503,
         text: `${subject}: its .${file} is lost from this mirror; its operator can sync ${subject} again\n`,
+        retryAfter: RETRY_AFTER,
+      };
+    case "REMOVING":
+      // Whoever has wanted it meanwhile gets it when its files are gone.
+      if (record.removal?.wanted === undefined)
+        return notFound(
+          `${subject}: being collected, for nothing needs it any more; ask its operator to sync ${subject}`,
+        );
+      return {
+        kind: "text",
+        status: 503,
+        text: `${subject}: .${file} is fetched again\n`,
         retryAfter: RETRY_AFTER,
       };
     default: {

@@ -69,6 +69,11 @@ export function queueOf({ name }: RequestKey): QueueName {
 
 /** How many versions one order names at most, so that a unit of work stays well below its 300 s. */
 export const VERSIONS_PER_ORDER = 16;
+/**
+ * As many bytes of zips as one order should bring at most, for the same reason: at 10 MB/s half of its time. A larger zip
+ * is an order of its own.
+ */
+export const BYTES_PER_ORDER = 1_500_000_000;
 
 /**
  * A request's name, such as `team/app`: up to four parts of what a file name and a URL segment may hold everywhere. A

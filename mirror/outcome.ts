@@ -6,6 +6,7 @@ import { type Fetched, fetched } from "./fetched-record.ts";
 import type { MirrorParts } from "./parts.ts";
 import { covers, type Extent, type VersionRecord } from "./records.ts";
 import { type Refusal, refused } from "./refusal.ts";
+import { changedEntry } from "./snapshot/entry-change.ts";
 import { updateRecords } from "./update.ts";
 
 type OutcomeParts = Pick<MirrorParts, "ledger" | "vault" | "now" | "report">;
@@ -14,7 +15,7 @@ type OutcomeParts = Pick<MirrorParts, "ledger" | "vault" | "now" | "report">;
 export type Wanted = (current: VersionRecord | undefined) => VersionRecord | undefined;
 
 /**
- * Notes what one fetch has stored; with the first that makes a version whole goes its journal line. A crash before
+ * Notes what one fetch has stored, with its journal line: `held` with the first that makes a version whole. A crash before
  * this leaves proven files in the tree that no record knows: the next try finds them and notes them.
  * @returns the record as it is stored now.
  */
@@ -32,11 +33,14 @@ export async function noteFetched(
     (current) => {
       const before = wanted(current);
       if (before === undefined) return undefined;
+      // Collected meanwhile: what was stored may be gone with the rest, so that it counts only when it is fetched anew.
+      if (current?.state === "REMOVING" || current?.state === "REMOVED") return before;
       const after = fetched(before, added, parts.now());
       becameWhole = after.held === "whole" && before.held !== "whole";
       return after;
     },
-    () => (becameWhole ? { event: "held", version, at: parts.now() } : undefined),
+    (after, before) =>
+      becameWhole ? { event: "held", version, at: parts.now() } : changedEntry(parts.now)(after, before),
   );
   parts.report({ event: "fetched", version, held: added.held === "whole" ? "whole" : "mod", bytes });
   return record;
@@ -53,11 +57,12 @@ export async function noteRefused(
   refusal: Refusal,
 ): Promise<VersionRecord | undefined> {
   let counted = false;
-  const [record] = await updateRecords(parts.ledger, [version], (current) => {
+  const refuse = (current: VersionRecord | undefined) => {
     const after = current && refused(current, refusal, added, parts.now());
     counted = after !== current;
     return after;
-  });
+  };
+  const [record] = await updateRecords(parts.ledger, [version], refuse, changedEntry(parts.now));
   const { state, rule, reason: message } = refusal;
   if (counted) parts.report({ event: "refusedByPolicy", version, state, rule, message });
   return record;
@@ -77,14 +82,15 @@ export async function noteFailed(
   const error = asMirrorError(thrown, formatModuleVersion(version));
   await keepEvidence(parts.vault, error);
   let counted = false;
-  const [record] = await updateRecords(parts.ledger, [version], (current) => {
+  const fail = (current: VersionRecord | undefined) => {
     const before = wanted(current);
     // All that is wanted may be held, and only a further database's proof be missing.
     const open =
       extent === undefined ? before?.state === "PENDING" : !covers(before?.held ?? "nothing", extent);
     counted = before !== undefined && open;
     return before === undefined || !counted ? undefined : failed(before, error, parts.now());
-  });
+  };
+  const [record] = await updateRecords(parts.ledger, [version], fail, changedEntry(parts.now));
   if (counted && record !== undefined) {
     const { state } = record;
     parts.report({ event: "failed", version, state, class: error.class, message: error.message });

@@ -1,3 +1,4 @@
+import { type H1, isH1 } from "../gomod/dirhash.ts";
 import type { GoSum } from "../gomod/go-sum.ts";
 import type { ModuleVersion } from "../gomod/version.ts";
 import { MirrorError } from "./errors.ts";
@@ -7,16 +8,17 @@ import type { MirrorParts } from "./parts.ts";
 import { parseWishes } from "./wishes.ts";
 
 /**
- * Which versions' zips the request's own go.sum names, where the policy lets such in although they are young: whoever
- * wrote that line has built with them already. Elsewhere none, and the request is not read.
+ * Which hash the request's own go.sum claims of a version's zip, where the policy lets such in although they are young:
+ * whoever wrote that line has built with it already. A claim is no proof: the gate compares it (gate.ts). Elsewhere none,
+ * and the request is not read.
  */
 export async function pinsOf(
   parts: Pick<MirrorParts, "vault" | "policy">,
   request: RequestKey,
-): Promise<(version: ModuleVersion) => boolean> {
-  if (parts.policy?.settings.cooldown?.exempt !== "gosum") return () => false;
+): Promise<(version: ModuleVersion) => readonly H1[]> {
+  if (parts.policy?.settings.cooldown?.exempt !== "gosum") return () => [];
   const sums = await goSumsOf(parts, request);
-  return ({ path, version }) => sums.some((sum) => sum.hashes(path, version, "zip").length > 0);
+  return ({ path, version }) => sums.flatMap((sum) => sum.hashes(path, version, "zip")).filter(isH1);
 }
 
 /** A request whose object has left the inbox since has no go.sum any more. */

@@ -56,13 +56,13 @@ export async function selectPolled(
 ): Promise<Selected & { readonly isPart: boolean }> {
   const { parts, subscriptions } = tick;
   if (path === TOOLCHAIN_MODULE)
-    return { roots: toolchainRoots(tick, listed.versions, stamp), latest: [], isPart: false };
+    return { roots: toolchainRoots(tick, listed.versions, stamp), later: [], latest: [], isPart: false };
   const subscription = subscriptions.of(path);
-  if (subscription === undefined) return { roots: [], latest: [], isPart: false };
+  if (subscription === undefined) return { roots: [], later: [], latest: [], isPart: false };
   // A module with pseudo-versions alone has nothing else that could be wanted of it.
   if (listed.latest !== undefined) {
     const root = { version: { path, version: listed.latest }, stamp, follow: subscription.follow };
-    return { roots: [root], latest: [], isPart: false };
+    return { roots: [root], later: [], latest: [], isPart: false };
   }
   let versions = listed.versions;
   let isPart = false;
@@ -75,13 +75,15 @@ export async function selectPolled(
       if (!subscriptions.takes(subscription, highest))
         return {
           roots: [{ version: { path, version: highest }, stamp, follow: "none" }],
+          later: [],
           latest: [],
           isPart,
         };
     }
   }
   const entries = versions.map((version) => ({ version: { path, version }, stamp }));
-  return { ...(await selectRoots(parts, subscriptions, entries)), isPart };
+  const selected = await selectRoots(parts, subscriptions, entries);
+  return { ...selected, isPart: isPart || selected.later.length > 0 };
 }
 
 /** Whether its go.mod is not held yet and may still come. */

@@ -4,11 +4,22 @@ import type { CheckedZip } from "../gomod/zip-check.ts";
 import type { SumdbSource } from "../sumdb/client.ts";
 import type { SignedHead } from "../sumdb/tree-head.ts";
 import type { Body, Sha256 } from "./body.ts";
-import type { LedgerItem, OpenWork, RecordChange, StateCount, Stop, Watermark } from "./ledger-entries.ts";
+import type {
+  JournalEntry,
+  LedgerItem,
+  OpenWork,
+  RecordChange,
+  StateCount,
+  Stop,
+  Watermark,
+} from "./ledger-entries.ts";
 import type { Order, QueueName, RequestKey } from "./orders.ts";
 import type { State, VersionRecord } from "./records.ts";
 import type { RequestRecord } from "./requests.ts";
 import type { TreeKey } from "./tree-keys.ts";
+
+/** A record's place among those of its state. */
+export type WantedPlace = Pick<VersionRecord, "path" | "version" | "wantedAt">;
 
 /** What a store says of an object that it holds. */
 export interface StoredObject {
@@ -36,11 +47,12 @@ export interface Tree {
    */
   create(key: TreeKey, body: Body, sha256: Sha256): Promise<"created" | "exists">;
   /**
-   * Replaces a mutable object (list, @latest, the tree head) if it still is what was read.
+   * Replaces a mutable object (list, @latest, the tree head), or in a copy of a tree any that differs, if it still is what
+   * was read: a reader sees the one or the other whole, and never none.
    * @param previous the ETag that was read; undefined when there was no such object.
    * @returns `changed` when another writer was first: read again and start over.
    */
-  replace(key: TreeKey, bytes: Uint8Array, previous: string | undefined): Promise<"replaced" | "changed">;
+  replace(key: TreeKey, body: Body, previous: string | undefined): Promise<"replaced" | "changed">;
   /**
    * Removes an object that a block takes out, or `@latest` of a module of which nothing is listed any more, if it still
    * is what was read; durable on return.
@@ -55,8 +67,18 @@ export interface Tree {
   ): Promise<{ readonly bytes: Uint8Array; readonly etag: string } | undefined>;
   /** An object to be read in parts; undefined when there is none. */
   open(key: TreeKey): Promise<StoredObject | undefined>;
-  /** Every key with its size, in no promised order; what is written meanwhile may or may not appear. */
-  keys(): AsyncIterable<{ readonly key: string; readonly size: number }>;
+  /**
+   * Every key behind `after` (from the first on without it) with its size, sorted by its UTF-8 bytes; what is written
+   * meanwhile may or may not appear.
+   */
+  keys(after?: string): AsyncIterable<{ readonly key: string; readonly size: number }>;
+  /**
+   * The SHA-256 that the store itself keeps of an object since it was written, without reading it; `sha256` is undefined
+   * where it keeps none of this one, the whole where there is no such object. Absent in a tree whose store keeps none.
+   */
+  readonly checksum?: (
+    key: TreeKey,
+  ) => Promise<{ readonly size: number; readonly sha256: Sha256 | undefined } | undefined>;
   /** A URL that lets a client read this object for `seconds`; undefined where the tree has no such thing. */
   link(key: TreeKey, seconds: number): Promise<string | undefined>;
 }
@@ -69,6 +91,16 @@ export interface Vault {
   get(key: string, limit: number): Promise<Uint8Array | undefined>;
   /** Keys below a prefix that ends in `/`, sorted by bytes. */
   keys(prefix: string): AsyncIterable<string>;
+  /**
+   * Stores `body` under `key` unless the key is there, as `Tree.create` does: of two calls at once one wins, readers see
+   * all or nothing, durable on return; a crash leaves all or nothing under the key.
+   * @param sha256 of the body; other bytes are refused with MirrorError transient (damaged on the way).
+   */
+  create(key: string, body: Body, sha256: Sha256): Promise<"created" | "exists">;
+  /** An object to be read in parts; undefined when there is none. The caller closes it. */
+  open(key: string): Promise<StoredObject | undefined>;
+  /** Removes it whatever it holds; nothing where there is none. Durable on return. */
+  remove(key: string): Promise<void>;
 }
 
 /**
@@ -87,8 +119,18 @@ export interface Ledger {
    * writer was first: read again and decide anew.
    */
   write(changes: readonly RecordChange[]): Promise<(VersionRecord | "changed")[]>;
-  /** Every record; for verify. In no promised order. */
-  records(): AsyncIterable<VersionRecord>;
+  /**
+   * Every record, in an order of the ledger's own, which stays the same; from behind `after` on, which it has given before.
+   * What is written meanwhile may or may not appear.
+   */
+  records(after?: ModuleVersion): AsyncIterable<VersionRecord>;
+  /**
+   * Journal lines with `from <= at < to` (ms since the epoch), strongly consistent; by growing UTC hour, in no promised
+   * order within one. Of a version at least the newest line of each event in each hour. Lines are written with the
+   * writer's own clock in `at`, and become visible with their record: a line of this moment may still come.
+   * @param from not far back, and `to` finite: in DynamoDB each hour between costs four queries.
+   */
+  journal(from: number, to: number): AsyncIterable<JournalEntry>;
   /** Records whose `due` is at or before `before`, soonest first as far as the index goes, at most `limit`. */
   due(before: number, limit: number): Promise<VersionRecord[]>;
 
@@ -98,12 +140,20 @@ export interface Ledger {
    */
   inState(
     state: State,
-    page: { readonly limit: number; readonly after?: VersionRecord },
+    page: { readonly limit: number; readonly after?: WantedPlace },
   ): Promise<VersionRecord[]>;
   /** How many are in a state other than READY; from the same index. */
   countState(state: State): Promise<StateCount>;
-  /** The windows of a feed from `from` on in which records are at work, in time's order. Strongly consistent. */
-  openWork(feed: string, from: string): AsyncIterable<OpenWork>;
+  /**
+   * The windows of a feed in which records are at work, by their names' bytes; only those that sort before `before`, where
+   * that is given. Strongly consistent.
+   */
+  openWork(feed: string, before?: string): AsyncIterable<OpenWork>;
+  /**
+   * Forgets the counts of a feed's windows before `before` in which nothing is at work, so that openWork need not pass them;
+   * perhaps not all of them at once. Loses no count that is taken meanwhile.
+   */
+  forgetWork(feed: string, before: string): Promise<void>;
 
   readItem(kind: LedgerItem["kind"], name: string): Promise<LedgerItem | undefined>;
   /** As `write`: only if the stored revision is the item's. Throws MirrorError misuse above LARGEST_ITEM. */
@@ -116,6 +166,8 @@ export interface Ledger {
   readRequest(key: RequestKey): Promise<RequestRecord | undefined>;
   /** As `write`: only if the stored revision is the one in `record`. */
   writeRequest(record: RequestRecord): Promise<RequestRecord | "changed">;
+  /** Every request. In no promised order. */
+  requests(): AsyncIterable<RequestRecord>;
   /** Requests whose `due` is at or before `before`, at most `limit`. */
   dueRequests(before: number, limit: number): Promise<RequestRecord[]>;
   /** Notes that a request waits for these orders; idempotent. */

@@ -9,7 +9,9 @@ import { MirrorError } from "./errors.ts";
 import { LARGEST_GO_MOD, LARGEST_INFO } from "./fetch.ts";
 import type { JournalEntry } from "./ledger-entries.ts";
 import type { MirrorParts } from "./parts.ts";
+import { dependable } from "./records.ts";
 import { infoKey, latestKey, listKey, modKey } from "./tree-keys.ts";
+import { changeOf } from "./update.ts";
 
 /** A module has some thousands of versions at most; a list of ours is refused above this. */
 export const LARGEST_LIST = 16 * 1024 * 1024;
@@ -36,7 +38,7 @@ export async function publish(parts: PublishParts, path: ModulePath, add: readon
   await extendList(parts, path, add);
   await moveLatest(parts, path, add);
   const taken = await noteListed(parts, path, add);
-  // Blocked since the caller has seen it. A crash before this leaves a version listed that the block's own second look
+  // Blocked or collected since the caller has seen it. A crash before this leaves a version listed that the block's own second look
   // takes off again (mirror/block.ts).
   if (taken.length > 0) await unpublish(parts, path, taken);
 }
@@ -71,7 +73,11 @@ async function shrinkList(
   }
 }
 
-async function extendList(parts: PublishParts, path: ModulePath, add: readonly Version[]): Promise<void> {
+async function extendList(
+  parts: Pick<PublishParts, "tree">,
+  path: ModulePath,
+  add: readonly Version[],
+): Promise<void> {
   const key = listKey(path);
   for (;;) {
     const current = await parts.tree.get(key, LARGEST_LIST);
@@ -145,7 +151,7 @@ async function noteListed(
     );
     const changes = records.flatMap((record) => {
       if (record === undefined) return [];
-      if (record.held !== "whole") {
+      if (dependable(record) !== "whole") {
         taken.push(record.version);
         return [];
       }
@@ -154,7 +160,8 @@ async function noteListed(
         version: { path, version: record.version },
         at: parts.now(),
       };
-      return [{ record: { ...record, listed: true }, journal }];
+      const { awaited: _awaited, ...rest } = record;
+      return [changeOf(record, { ...rest, listed: true }, journal)];
     });
     const written = await parts.ledger.write(changes);
     open = [];

@@ -181,8 +181,10 @@ class Copy {
         if (to !== undefined && (await this.#isSame(from, to))) return this.#count("same");
         const body = await this.#content(from, key);
         try {
-          if (to !== undefined && (await this.#target.remove(key, to.etag)) === "changed") throw changed(key);
-          await this.#target.create(key, body, isSpool(body) ? body.sha256 : sha256Of(body));
+          if (to === undefined)
+            await this.#target.create(key, body, isSpool(body) ? body.sha256 : sha256Of(body));
+          // In one step: what a list names is never missing, wherever this dies.
+          else if ((await this.#target.replace(key, body, to.etag)) === "changed") throw changed(key);
           this.#count(to === undefined ? "copied" : "replaced", sizeOf(body));
         } finally {
           if (isSpool(body)) await body.dispose();

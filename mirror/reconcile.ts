@@ -2,9 +2,11 @@ import { formatModuleVersion } from "../gomod/version.ts";
 import { finishBlocks } from "./block.ts";
 import { readAllBlocks } from "./blocks.ts";
 import { type ClosureFile, readClosure } from "./closure-file.ts";
+import { type Deadline, noDeadline } from "./deadline.ts";
 import { dispatch, groupOrders } from "./dispatch.ts";
 import { asMirrorError, MirrorError } from "./errors.ts";
 import { revived } from "./failed-record.ts";
+import { finishDeletions } from "./garbage/delete-files.ts";
 import { queueOf, type RequestKey } from "./orders.ts";
 import type { MirrorParts } from "./parts.ts";
 import { sweepPolicy } from "./policy-sweep.ts";
@@ -13,6 +15,8 @@ import type { RequestRecord } from "./requests.ts";
 import { finishUnblocks } from "./unblock.ts";
 import { updateRecords, updateRequest } from "./update.ts";
 
+/** Of a tick's time what is due leaves at least this much for what operators and another policy want done, in ms. */
+const TIME_BY_HAND = 100_000;
 /** What one tick takes on at most; the rest stays due for the next. */
 const RECORDS_PER_TICK = 2_000;
 const REQUESTS_PER_TICK = 100;
@@ -26,6 +30,7 @@ export interface ReconcileOptions {
    * due beyond the look of the next, so that they come to an end.
    */
   readonly since?: number;
+  readonly deadline?: Deadline;
 }
 
 export interface Reconciled {
@@ -46,7 +51,9 @@ interface Tick {
 }
 
 /**
- * Sends again whatever is due or was left in doubt by a crash: orders for versions, resolutions of requests. Each is
+ * Sends again whatever is due or was left in doubt by a crash: orders for versions, resolutions of requests; then goes on
+ * with what is blocked, unblocked, and was refused by another policy, each of which notes how far it has come. What that
+ * makes due is for the next tick. What is due is taken on bounded, so that neither waits for the other for ever. Each is
  * pushed into the future first, so that the next tick leaves it alone while its order is under way; a crash in between
  * costs one such wait. Requests go first, so that the last order of each settles it; one that cannot be revived stops
  * none of the others, and is due again.
@@ -57,14 +64,12 @@ export async function reconcile(parts: MirrorParts, options: ReconcileOptions): 
   const tick: Tick = { parts, now, onlyWriter: options.onlyWriter, ordered: new Set(), taken: 0 };
   const since = options.since ?? now;
   const horizon = options.onlyWriter ? since + ORDER_LOST_AFTER : since;
+  const deadline = options.deadline ?? noDeadline;
   const failed: string[] = [];
   let orders = 0;
-  // Before what is due: both make records due.
-  const owner = options.owner ?? "reconcile";
-  for (const step of [() => finishByHand(parts), () => sweepPolicy(parts, owner)])
-    await step().catch((thrown: unknown) => failed.push(asMirrorError(thrown, "mirror").message));
   const requests = await parts.ledger.dueRequests(horizon, REQUESTS_PER_TICK);
   for (const request of requests) {
+    if (deadline.remaining() < TIME_BY_HAND) break;
     try {
       orders += await reviveRequest(tick, { name: request.name, time: request.time });
     } catch (thrown) {
@@ -74,14 +79,24 @@ export async function reconcile(parts: MirrorParts, options: ReconcileOptions): 
   const records = await parts.ledger.due(horizon, RECORDS_PER_TICK);
   orders += await reviveRecords(tick, records);
   const isFull = requests.length === REQUESTS_PER_TICK || records.length === RECORDS_PER_TICK;
-  return { orders, failed, isFull: isFull && tick.taken > 0 };
+  const owner = options.owner ?? "reconcile";
+  let madeDue = 0;
+  for (const step of [
+    () => finishByHand(parts, deadline),
+    async () => {
+      madeDue = await sweepPolicy(parts, owner, deadline);
+    },
+  ])
+    await step().catch((thrown: unknown) => failed.push(asMirrorError(thrown, "mirror").message));
+  return { orders, failed, isFull: (isFull && tick.taken > 0) || madeDue > 0 };
 }
 
 /** What operators have blocked and unblocked, and is not yet done to its end. */
-async function finishByHand(parts: MirrorParts): Promise<void> {
+async function finishByHand(parts: MirrorParts, deadline: Deadline): Promise<void> {
   const blocks = await readAllBlocks(parts.ledger);
-  await finishBlocks(parts, blocks);
-  await finishUnblocks(parts, blocks);
+  const blocked = await Promise.allSettled([finishBlocks(parts, blocks, deadline)]);
+  await finishUnblocks(parts, blocks, deadline);
+  for (const result of blocked) if (result.status === "rejected") throw result.reason;
 }
 
 /** A tick's lease, in ms: just above the 300 s that a function may run. */
@@ -91,12 +106,13 @@ const TICK_LEASE = 330_000;
 export async function reconcileTick(
   parts: MirrorParts,
   owner: string,
+  deadline: Deadline = noDeadline,
 ): Promise<Reconciled & { readonly skipped: boolean }> {
   const now = parts.now();
   if (!(await parts.ledger.takeLease("reconcile", owner, now, now + TICK_LEASE)))
     return { orders: 0, failed: [], isFull: false, skipped: true };
   try {
-    return { ...(await reconcile(parts, { onlyWriter: false, owner })), skipped: false };
+    return { ...(await reconcile(parts, { onlyWriter: false, owner, deadline })), skipped: false };
   } finally {
     await parts.ledger.releaseLease("reconcile", owner);
   }
@@ -105,6 +121,7 @@ export async function reconcileTick(
 /** What the index names is read again: it may lag. */
 async function reviveRecords(tick: Tick, due: readonly VersionRecord[]): Promise<number> {
   const { parts, now, ordered } = tick;
+  await finishDeletions(parts, due);
   const doubtful = due.filter((record) => inDoubt(tick, record) && !ordered.has(formatModuleVersion(record)));
   const again = new Set<string>();
   const records = await updateRecords(parts.ledger, doubtful, (record) => {
@@ -146,7 +163,7 @@ async function reviveRequest(tick: Tick, key: RequestKey): Promise<number> {
   });
   if (taken === undefined) return 0;
   tick.taken++;
-  if (taken === "DONE" || taken === "REFUSED") return 0;
+  if (taken === "DONE" || taken === "REFUSED" || taken === "ENDED") return 0;
   const closure = taken === "OPEN" ? undefined : await closureOf(parts, key);
   if (closure === undefined || closure.unloaded.length > 0 || closure.unresolved.length > 0) {
     // What is missing may hide more of the graph.

@@ -7,7 +7,7 @@ import type { ErrorClass } from "./errors.ts";
 /** Which files of a version: its `.mod`, or `.info`, `.mod` and `.zip`. */
 export type Extent = "mod" | "whole";
 
-/** The states of docs/architecture.md that this engine uses so far; the others come with collection. */
+/** The states of docs/architecture.md. */
 export type State =
   | "PENDING"
   | "READY"
@@ -18,7 +18,9 @@ export type State =
   | "GONE"
   | "DENIED"
   | "BLOCKED"
-  | "CONFLICT";
+  | "CONFLICT"
+  | "REMOVING"
+  | "REMOVED";
 
 /**
  * What the ledger knows of one module version; an item stays below 1 KB. Times are milliseconds since the
@@ -40,6 +42,8 @@ export interface VersionRecord {
   /** The feed that made it a root, with that feed's stamp of it, verbatim. */
   readonly feed?: string;
   readonly feedTime?: string;
+  /** That feed waits until it is listed, or until nobody is at work any more on what its closure lacks. */
+  readonly awaited?: true;
   /** The rule of the policy, or the block, that keeps it out, or PINNED; at most RULE_BYTES. */
   readonly rule?: string;
   /** Whether `@v/list` and `@latest` may name it: it is whole and its own closure is READY. */
@@ -62,10 +66,31 @@ export interface VersionRecord {
   readonly lastError?: { readonly class: ErrorClass; readonly message: string };
   /** When it is next worth a try; absent where there is nothing to do. The ledger's `due` index is over this. */
   readonly due?: number;
+  /** Of REMOVING alone (mirror/garbage/removal.ts). */
+  readonly removal?: Removal;
+}
+
+/** How far the collection of a version has come. Times in ms since the epoch. */
+export interface Removal {
+  /** Since when no list names it; its files go only REMOVAL_WAIT later, and until then whoever wants it has it back. */
+  readonly since: number;
+  /** What of it is still needed and stays; absent: nothing. */
+  readonly keeps?: "mod";
+  /** Its files are going since then: from here there is no way back but to be fetched again. */
+  readonly deleting?: number;
+  /** Somebody has wanted this much of it since: it is fetched again as soon as its files are gone. */
+  readonly wanted?: Extent;
 }
 
 /** An order is taken for lost, and its versions are due again, after this long: twice a unit of work's 300 s. */
 export const ORDER_LOST_AFTER = 600_000;
+
+/**
+ * Between taking a version off its list and taking its files out, in ms: a unit of work lives 300 s at most, clocks may
+ * disagree by minutes, and caches may show a list for 60 s (`Cache-Control` of mirror/served-headers.ts). So by then
+ * nobody is at work any more who has read its record before, and no client still sees the list that named it.
+ */
+export const REMOVAL_WAIT = 900_000;
 
 /** A rule's name in the ledger. */
 export const RULE_BYTES = 80;
@@ -79,18 +104,25 @@ export interface FeedWindow {
 }
 
 /**
- * The window of a feed that cannot be complete while this record is as it is: it is being worked on, or is to be tried
- * again soon. What is held back by policy, or has failed for good as far as we can tell, does not count.
+ * Whether files were taken in that no checksum database has proven: its hashes are those first seen, so that no database
+ * covered it then, as the mirror is configured.
  */
-export function openWindow(record: VersionRecord | undefined): FeedWindow | undefined {
-  if (record?.feed === undefined || record.feedTime === undefined) return undefined;
-  if (record.state !== "PENDING" && record.state !== "FAILED") return undefined;
-  return { feed: record.feed, window: record.feedTime.slice(0, "2026-01-31T23".length) };
+export function isFirstSight({ modH1, zipH1, sumdbRecords }: VersionRecord): boolean {
+  return (modH1 !== undefined || zipH1 !== undefined) && sumdbRecords === undefined;
 }
 
 /** Whether `held` covers what is wanted. */
 export function covers(held: Extent | "nothing", wanted: Extent): boolean {
   return held === "whole" || held === wanted;
+}
+
+/**
+ * How much of a version may be built upon: what is in CONFLICT came before the proof that speaks against it, and what is
+ * being collected may be gone soon.
+ */
+export function dependable({ state, held, removal }: VersionRecord): Extent | "nothing" {
+  if (state === "CONFLICT" || state === "REMOVED") return "nothing";
+  return state === "REMOVING" ? (removal?.keeps ?? "nothing") : held;
 }
 
 /**
@@ -128,17 +160,37 @@ export function want(
   }
   const wider = record.wanted === "whole" ? "whole" : wanted;
   const widened = wider === record.wanted ? record : { ...record, wanted: wider };
+  if (record.state === "REMOVING") return wantedWhileRemoving(record, wanted, now);
+  // Its hashes stay: where no database covers it, what comes now is compared with what was first seen.
+  if (record.state === "REMOVED")
+    return { ...record, state: "PENDING", wanted, wish, wantedAt: now, due: now + ORDER_LOST_AFTER };
   // What was taken out by hand comes back by hand.
   if (record.state === "PENDING" || record.state === "BLOCKED") return widened;
   if (record.state === "READY") {
     if (covers(record.held, wider)) return widened;
   } else {
     // Where a database proves every byte, asking again can only heal; without one, two sights differ and a person decides.
-    if (record.state === "CONFLICT" && !provable) return widened;
+    // One of first sight too: who asks may not know that none covers it here. `modferry retry --config` goes by the configuration.
+    if (record.state === "CONFLICT" && (!provable || isFirstSight(record))) return widened;
     const waits = record.due === undefined || record.due > now;
     if (since !== undefined && record.wantedAt > since && waits) return widened;
   }
   return { ...widened, state: "PENDING", wantedAt: now, due: now + ORDER_LOST_AFTER };
+}
+
+/** As long as its files are all there it is as it was; while they are going, it is noted to be fetched again. */
+function wantedWhileRemoving(record: VersionRecord, wanted: Extent, now: number): VersionRecord {
+  const { removal, ...rest } = record;
+  if (removal?.keeps === "mod" && wanted === "mod") return record;
+  const wider = record.wanted === "whole" ? "whole" : wanted;
+  if (removal?.deleting === undefined) {
+    const kept = { ...rest, wanted: wider, wantedAt: now };
+    return covers(record.held, wider)
+      ? { ...kept, state: "READY" }
+      : { ...kept, state: "PENDING", due: now + ORDER_LOST_AFTER };
+  }
+  if (removal.wanted === "whole" || removal.wanted === wanted) return record;
+  return { ...record, wantedAt: now, removal: { ...removal, wanted }, due: removal.deleting + REMOVAL_WAIT };
 }
 
 /**

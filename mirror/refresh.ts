@@ -8,7 +8,8 @@ import { fetchVersion } from "./fetch.ts";
 import { type Fetched, fetched } from "./fetched-record.ts";
 import type { MirrorParts } from "./parts.ts";
 import type { VersionRecord } from "./records.ts";
-import { type Damaged, inspectFiles, withoutDamage } from "./stored-files.ts";
+import { changedEntry } from "./snapshot/entry-change.ts";
+import { type Damaged, inspectFiles, storedOf, withoutDamage } from "./stored-files.ts";
 import type { TreeKey } from "./tree-keys.ts";
 import { updateRecords } from "./update.ts";
 
@@ -60,7 +61,8 @@ async function refresh(
     const { missing, damaged } = await inspectFiles(parts.tree, { ...record, held: storedOf(record) });
     for (const file of damaged) await keepEvidence(parts.vault, file.problem);
     const added = await fetchAnew(parts, record, damaged);
-    await updateRecords(parts.ledger, [version], (current) => current && refreshed(current, added, parts));
+    const refresh = (current: VersionRecord | undefined) => current && refreshed(current, added, parts);
+    await updateRecords(parts.ledger, [version], refresh, changedEntry(parts.now));
     const files = [...missing, ...damaged.map(({ key }) => key)];
     return files.length === 0 ? { version, outcome: "unchanged" } : { version, outcome: "restored", files };
   } catch (thrown) {
@@ -80,12 +82,6 @@ function refusal(parts: RefreshParts, record: VersionRecord | undefined): string
   const seen = { wanted: record.wanted, by: "request", provable, now: parts.now(), forced: true } as const;
   const { action, reason } = decide(record, seen);
   return action === "refetch" ? undefined : `is ${record.state}: ${reason}`;
-}
-
-/** What the tree has of it: a conflict over a damaged file takes that for lost, but it is there. */
-function storedOf({ state, held, wanted, modSha256, zipSha256 }: VersionRecord): VersionRecord["held"] {
-  if (state !== "CONFLICT" || modSha256 === undefined) return held;
-  return zipSha256 === undefined ? "mod" : wanted;
 }
 
 /**
@@ -133,7 +129,7 @@ async function noteDisagreement(
   error: MirrorError,
 ): Promise<void> {
   if (parts.databasesFor(version.path).length > 0) return;
-  await updateRecords(parts.ledger, [version], (current) =>
-    current?.state === "READY" ? failed({ ...current, state: "PENDING" }, error, parts.now()) : undefined,
-  );
+  const fail = (current: VersionRecord | undefined) =>
+    current?.state === "READY" ? failed({ ...current, state: "PENDING" }, error, parts.now()) : undefined;
+  await updateRecords(parts.ledger, [version], fail, changedEntry(parts.now));
 }

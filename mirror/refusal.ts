@@ -2,7 +2,7 @@ import { ERROR_BYTES } from "./failed-record.ts";
 import { type Fetched, fetched } from "./fetched-record.ts";
 import { firstBytes } from "./first-bytes.ts";
 import type { Decision } from "./policy.ts";
-import { PINNED, RULE_BYTES, type VersionRecord } from "./records.ts";
+import { RULE_BYTES, type VersionRecord } from "./records.ts";
 
 /** Why a version's zip stays out: its age (until when), the policy, or a block. */
 export interface Refusal {
@@ -51,10 +51,4 @@ export function refused(record: VersionRecord, refusal: Refusal, added: Fetched,
     attempts: 0,
     ...(refusal.until === undefined ? {} : { due: refusal.until }),
   };
-}
-
-/** The record once a request's go.sum pins it: its age keeps it out no more. */
-export function pinned(record: VersionRecord): VersionRecord {
-  if (record.held === "whole" || record.state === "BLOCKED" || record.rule === PINNED) return record;
-  return { ...record, rule: PINNED };
 }

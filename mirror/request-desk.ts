@@ -2,10 +2,10 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { z } from "zod";
 import { asMirrorError, ERROR_CLASSES, MirrorError } from "./errors.ts";
 import { handIn, readRequestBody } from "./inbox.ts";
-import { missingOf } from "./missing.ts";
+import { type Missing, missingOf } from "./missing.ts";
 import { isFeedName, type RequestKey, requestName } from "./orders.ts";
 import type { MirrorParts } from "./parts.ts";
-import { LARGEST_REQUEST, parseRequestBody, parseRequestKey } from "./requests.ts";
+import { LARGEST_REQUEST, parseRequestBody, parseRequestKey, type RequestRecord } from "./requests.ts";
 import { parseWishes } from "./wishes.ts";
 
 /** Below which requests are handed in and asked about; no module path begins with a hyphen. */
@@ -33,7 +33,7 @@ export interface DeskReply {
 /** How far a request has come, as an endpoint tells it: `request` is `name/time`, `error` why it was refused. */
 export const missingReport = z.object({
   request: z.string(),
-  state: z.enum(["OPEN", "RESOLVED", "DONE", "INCOMPLETE", "REFUSED"]),
+  state: z.enum(["OPEN", "RESOLVED", "DONE", "INCOMPLETE", "REFUSED", "ENDED"]),
   total: z.number(),
   /** What is not served, at most MOST_TOLD of it. */
   missing: z.array(
@@ -117,7 +117,22 @@ export async function reportOf(
   const { state, total, error } = record;
   const base = { request, state, total, ...(error === undefined ? {} : { error }) };
   if (state !== "INCOMPLETE" && state !== "RESOLVED") return { ...base, missing: [] };
-  return { ...base, missing: (await missingOf(parts, key)).slice(0, MOST_TOLD) };
+  return { ...base, missing: (await missingNow(parts, key, record)).slice(0, MOST_TOLD) };
+}
+
+/** Of what was never resolved, why. */
+async function missingNow(
+  parts: Pick<MirrorParts, "vault" | "ledger">,
+  key: RequestKey,
+  { error, due }: RequestRecord,
+): Promise<Missing[]> {
+  try {
+    return await missingOf(parts, key);
+  } catch (thrown) {
+    if (error === undefined || !(thrown instanceof MirrorError && thrown.class === "malformed")) throw thrown;
+    const subject = `${key.name}/${key.time}`;
+    return [{ subject, state: "transient", message: error, ...(due === undefined ? {} : { due }) }];
+  }
 }
 
 async function isHandedIn(parts: Pick<MirrorParts, "vault">, key: RequestKey): Promise<boolean> {

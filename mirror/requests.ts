@@ -88,9 +88,9 @@ export function printRequestBody(body: RequestBody): Uint8Array {
 
 /**
  * OPEN: to be resolved; RESOLVED: orders of it are out; then DONE, or INCOMPLETE with what is missing and due again
- * then; REFUSED: misuse.
+ * then; REFUSED: misuse; ENDED: replaced by a newer one of its name, expired or dropped, so that nothing is kept for it.
  */
-export type RequestState = "OPEN" | "RESOLVED" | "DONE" | "INCOMPLETE" | "REFUSED";
+export type RequestState = "OPEN" | "RESOLVED" | "DONE" | "INCOMPLETE" | "REFUSED" | "ENDED";
 
 /** The ledger's item of a request; below 1 KB. */
 export interface RequestRecord extends RequestKey {
@@ -102,6 +102,8 @@ export interface RequestRecord extends RequestKey {
   readonly missing: number;
   /** Why it was refused, or what stopped the last try: 200 bytes. */
   readonly error?: string;
+  /** Tries of its resolution that had no time for all of it, in a row. */
+  readonly tries?: number;
   readonly due?: number;
 }
 
@@ -131,7 +133,7 @@ export function closureVaultKey(request: RequestKey): string {
 
 /** @returns undefined when `key` is not one of closureVaultKey's. */
 export function parseClosureKey(key: string): RequestKey | undefined {
-  const [, name, time] = /^requests\/([^/]+)\/([^/]+)\/closure\.ndjson\.zst$/.exec(key) ?? [];
+  const [, name, time] = /^requests\/(.+)\/([^/]+)\/closure\.ndjson\.zst$/.exec(key) ?? [];
   const parsed = z.object({ name: requestName, time: requestTime }).safeParse({ name, time });
   return parsed.success ? parsed.data : undefined;
 }

@@ -16,7 +16,7 @@ const NO_VERSIONS: VersionList = { versions: [], pseudoVersions: [], times: new 
  * @throws MirrorError absent when the upstream has neither, or all is retracted; what loading a go.mod throws.
  */
 export async function resolveLatest(
-  upstream: Upstream,
+  upstream: Pick<Upstream, "list" | "latest">,
   path: ModulePath,
   load: LoadGoMod,
 ): Promise<ModuleVersion> {
@@ -57,7 +57,11 @@ function ofPath(path: ModulePath, { versions }: VersionList): readonly Version[]
   return versions.filter((version) => isVersionOf(path, version));
 }
 
-async function namedLatest(upstream: Upstream, path: ModulePath, list: VersionList): Promise<Version> {
+async function namedLatest(
+  upstream: Pick<Upstream, "latest">,
+  path: ModulePath,
+  list: VersionList,
+): Promise<Version> {
   try {
     return moduleVersion(path, parseInfo(await upstream.latest(path)).version).version;
   } catch (thrown) {

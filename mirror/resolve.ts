@@ -8,9 +8,10 @@ import { type ClosureFile, type Need, readClosure, writeClosure } from "./closur
 import { Collected } from "./collected-closure.ts";
 import { dispatch } from "./dispatch.ts";
 import { asMirrorError, MirrorError, misuse } from "./errors.ts";
-import { GoModLoader } from "./go-mod-loader.ts";
+import { GoModLoader, OutOfTime } from "./go-mod-loader.ts";
 import { readRequestBody } from "./inbox.ts";
 import { joinedClosure } from "./joined-closure.ts";
+import { KeptLists } from "./kept-lists.ts";
 import type { RequestKey } from "./orders.ts";
 import type { Deadline, MirrorParts } from "./parts.ts";
 import { handedInAt, type RequestBody } from "./requests.ts";
@@ -30,17 +31,28 @@ const GRAPHS_AT_ONCE = 16;
 
 /**
  * Resolves a request: loads its module graphs, fetching and proving each go.mod on the way, writes its closure into
- * the vault and sends the orders for what is not held. Running it again starts from the go.mod files held by then.
+ * the vault and sends the orders for what is not held. Running it again starts from the go.mod files held by then, and
+ * from the lists that an earlier try had no time to make use of.
+ * @param tries that had no time for all of it.
  * @throws MirrorError misuse when the request does not parse; OutOfTime.
  */
 export async function resolveRequest(
   parts: MirrorParts,
   request: RequestKey,
   deadline: Deadline,
+  tries = 0,
 ): Promise<void> {
   parts.report({ event: "resolving", request });
   const body = await readRequestBody(parts, request);
-  const closure = await closeRequest(parts, body, request.name, deadline, handedInAt(request));
+  const lists = new KeptLists(parts, deadline);
+  if (tries > 0) await lists.load(parts.vault, request);
+  let closure: ResolvedClosure;
+  try {
+    closure = await closeRequest(parts, body, request.name, deadline, handedInAt(request), lists);
+  } catch (thrown) {
+    if (thrown instanceof OutOfTime) await lists.save(parts.vault, request);
+    throw thrown;
+  }
   const isWhole = closure.unloaded.length === 0 && closure.unresolved.length === 0;
   const earlier = isWhole ? undefined : await earlierClosure(parts, request);
   const known = earlier === undefined ? closure : joinedClosure(closure, earlier);
@@ -70,12 +82,13 @@ export async function closeRequest(
   wish: string,
   deadline: Deadline,
   since?: number,
+  upstreamLists = new KeptLists(parts, deadline),
 ): Promise<ResolvedClosure> {
   const wishes = parseWishes(body);
   const loader = new GoModLoader(parts, { wish, deadline, ...(since === undefined ? {} : { since }) });
   const collected = new Collected();
   const limit = pLimit(GRAPHS_AT_ONCE);
-  const latest = await latestRoots(parts, wishes, collected, loader);
+  const latest = await latestRoots(upstreamLists, wishes, collected, loader);
   const roots = uniqueVersions([...wishes.roots, ...latest]);
 
   const add = async (subject: string, close: () => Promise<Closure>, root?: ModuleVersion) => {
@@ -116,11 +129,11 @@ export async function closeRequest(
     ]);
   }
   const together = collected.together();
-  const lists = new UpstreamLists(parts.upstream, deadline, parts.report);
+  const lists = new UpstreamLists(upstreamLists, deadline, parts.report);
   await addBeyond(collected, startsOf(builds, roots, body.together), body, loader, lists);
   await addDirectRequirements(collected, wishes, body, loader);
   // gomod/ takes a file that was left out for want of time for a missing one: this closure is not the whole one.
-  const outOfTime = loader.outOfTime ?? lists.outOfTime;
+  const outOfTime = loader.outOfTime ?? lists.outOfTime ?? upstreamLists.outOfTime;
   if (outOfTime !== undefined) throw outOfTime;
   for (const [name, error] of loader.lost) collected.fail(name, error);
   return { ...collected.file(loader.unavailable), together };
@@ -140,7 +153,7 @@ function uniqueVersions(versions: readonly ModuleVersion[]): ModuleVersion[] {
 }
 
 async function latestRoots(
-  parts: MirrorParts,
+  lists: KeptLists,
   wishes: Wishes,
   collected: Collected,
   loader: GoModLoader,
@@ -148,7 +161,7 @@ async function latestRoots(
   const limit = pLimit(GRAPHS_AT_ONCE);
   const found = await limit.map(wishes.latest, async (path) => {
     try {
-      return await resolveLatest(parts.upstream, path, loader.load);
+      return await resolveLatest(lists, path, loader.load);
     } catch (thrown) {
       const subject = `${path}@latest`;
       collected.fail(subject, asMirrorError(thrown, subject));

@@ -4,7 +4,7 @@ import { arePathPatterns, matchPrefixPatterns } from "../gomod/path-pattern.ts";
 import { formatModuleVersion, parseModuleVersion } from "../gomod/version.ts";
 import { misuse } from "./errors.ts";
 import type { MirrorParts } from "./parts.ts";
-import type { State, VersionRecord } from "./records.ts";
+import { isFirstSight, type State, type VersionRecord } from "./records.ts";
 import { updateRecords, updateRequest } from "./update.ts";
 
 /** What waits for a time of its own; HELD and DENIED wait for the policy, BLOCKED for a person. */
@@ -16,6 +16,8 @@ const MOST_REQUESTS = 1_000;
 export interface RetryParts extends Pick<MirrorParts, "ledger" | "now"> {
   /** Whether a checksum database covers a path. */
   readonly provable: (path: ModulePath) => boolean;
+  /** Whether that is what the mirror's configuration says, or an operator's flags, and not a default. */
+  readonly knowsCoverage: boolean;
 }
 
 /** How many versions and requests are due now, and how many CONFLICTs wait for a person still. */
@@ -28,12 +30,18 @@ export interface Retried {
 /**
  * Makes due now what waits after a failure, for reconcile's next tick; their attempts and reasons stay until then. A
  * CONFLICT only where a checksum database covers its path: that proves anew every byte, where without one two sights
- * differ and a person decides. Requests with something missing are looked at again too, so that they are served as soon
+ * differ and a person decides (resolve-conflict.ts). What was taken in without a database is one of these, unless the
+ * caller knows better. Requests with something missing are looked at again too, so that they are served as soon
  * as it is there. Running it again, or dying anywhere, changes nothing else: what is due is due.
  * @param pattern `module@version`, or a pattern of module paths as GOPRIVATE has them; undefined: all.
  * @throws MirrorError misuse where it is neither.
  */
-export async function retry({ ledger, now, provable }: RetryParts, pattern?: string): Promise<Retried> {
+export async function retry(
+  { ledger, now, provable, knowsCoverage }: RetryParts,
+  pattern?: string,
+): Promise<Retried> {
+  const isProvable = (record: VersionRecord) =>
+    provable(record.path) && (knowsCoverage || !isFirstSight(record));
   const isMeant = pattern === undefined ? () => true : meantBy(pattern);
   let versions = 0;
   let conflicts = 0;
@@ -42,7 +50,7 @@ export async function retry({ ledger, now, provable }: RetryParts, pattern?: str
     for (;;) {
       const page = await ledger.inState(state, { limit: PAGE, ...(after === undefined ? {} : { after }) });
       const meant = page.filter(isMeant);
-      const dueNow = meant.filter(({ path }) => state !== "CONFLICT" || provable(path));
+      const dueNow = meant.filter((record) => state !== "CONFLICT" || isProvable(record));
       conflicts += meant.length - dueNow.length;
       await updateRecords(ledger, dueNow, (record) =>
         record?.state === state ? madeDue(record, now()) : undefined,

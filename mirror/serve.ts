@@ -5,12 +5,16 @@ import { explainMissing, type MissingParts } from "./not-there.ts";
 import { METRICS_TYPE, type OwnPages, STATUS_TYPE } from "./own-pages.ts";
 import { isRefused } from "./refusal.ts";
 import { cacheControlOf, contentTypeOf } from "./served-headers.ts";
+import type { OpenSnapshots } from "./snapshot/open-snapshots.ts";
+import { answerSnapshot, isSnapshotPath } from "./snapshot/serve-snapshot.ts";
 import { parseTreeKey, type TreeKey } from "./tree-keys.ts";
 import { parseVulndbKey, vulndbHeaders } from "./vulndb-keys.ts";
 
 export interface ServeParts extends MissingParts {
   /** What is told of the mirror itself; where it is absent, nothing is. */
   readonly pages?: OwnPages;
+  /** The mirror as it was: `/-/snapshot/NAME/` and `/-/at/TIME/`; where it is absent, nothing is told of that. */
+  readonly snapshots?: OpenSnapshots;
 }
 
 /** A presigned URL lives this long, in seconds: a client follows it at once, a large zip takes minutes. */
@@ -27,6 +31,11 @@ export async function answer(parts: ServeParts, path: string, inline: number): P
     return { kind: "text", status: 200, type: METRICS_TYPE, text: await parts.pages.metrics() };
   if (path === "-/status" && parts.pages !== undefined)
     return { kind: "text", status: 200, type: STATUS_TYPE, text: await parts.pages.status() };
+  const { snapshots, tree, now } = parts;
+  if (snapshots !== undefined && isSnapshotPath(path)) {
+    const answerTree = (key: TreeKey) => answer(parts, key, inline);
+    return await answerSnapshot({ snapshots, tree, now, answerTree }, path);
+  }
   const vulndb = parseVulndbKey(path);
   if (vulndb !== undefined) return await answerVulndb(parts, vulndb);
   const entry = parseTreeKey(path);

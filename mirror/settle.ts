@@ -1,5 +1,6 @@
 import type { ModulePath } from "../gomod/module-path.ts";
 import { formatModuleVersion, type Version } from "../gomod/version.ts";
+import { noteAwaited } from "./awaited-roots.ts";
 import { type ClosureFile, readClosure } from "./closure-file.ts";
 import { FIRST_WAIT, LONGEST_WAIT } from "./failed-record.ts";
 import { isHeld, lateGoMods, type Missing, missingIn, type Records, recordsOf } from "./missing.ts";
@@ -26,12 +27,15 @@ export async function settle(parts: SettleParts, request: RequestKey): Promise<M
   for (let race = 0; race < MOST_RACES; race++) {
     // Read first: a resolution that is done in the meantime has another closure, and has changed this.
     const before = await parts.ledger.readRequest(request);
+    // Nobody wants it any more, and its closure may be gone.
+    if (before?.state === "ENDED") return [];
     const closure = await readClosure(parts.vault, request);
     const records = await recordsOf(parts, closure.needs);
     await listRoots(parts, closure, records);
     const missing = await missingIn(parts, request, closure, records);
     // OPEN: it is being resolved, and settled after that.
     if (before === undefined || before.state === "OPEN" || before.state === "REFUSED") return missing;
+    await noteAwaited(parts, request, closure, records);
     const after = settled(before, closure, records, missing, parts.now());
     if ((await parts.ledger.writeRequest(after)) === "changed") continue;
     parts.report({ event: "settled", request, total: closure.needs.length, missing: missing.length });

@@ -1,8 +1,11 @@
+import { PUBLIC_DATABASE_HEADS, PUBLIC_DATABASE_KEY } from "../sumdb/known-databases.ts";
 import { type HeadTime, headTimes } from "./head-times.ts";
 import type { Policy } from "./policy.ts";
 import type { Ledger } from "./ports.ts";
 import type { VersionRecord } from "./records.ts";
 import type { Sighting } from "./sighting.ts";
+
+const PUBLIC_DATABASE = PUBLIC_DATABASE_KEY.slice(0, PUBLIC_DATABASE_KEY.indexOf("+"));
 
 /**
  * From when on this version is known to exist, by each that says so: our own first sight; the feed's stamp; for each
@@ -31,10 +34,10 @@ function add(sightings: Sighting[], by: string, at: number): void {
 }
 
 function configured({ settings }: Policy, database: string): HeadTime[] {
-  const anchors = settings.cooldown?.anchors ?? [];
-  return anchors
-    .filter((anchor) => anchor.database === database)
-    .map(({ size, time }) => ({ size, at: Date.parse(time) }));
+  const anchors = (settings.cooldown?.anchors ?? []).filter((anchor) => anchor.database === database);
+  return [...anchors, ...(database === PUBLIC_DATABASE ? PUBLIC_DATABASE_HEADS : [])].map(
+    ({ size, time }) => ({ size, at: Date.parse(time) }),
+  );
 }
 
 /** Record `id` is in every tree of more than `id` records. */

@@ -14,6 +14,7 @@ const TIMES: ReadonlySet<string> = new Set([
   "until",
   "since",
   "due",
+  "applied",
 ] satisfies (keyof Status | TimeOf<Status>)[]);
 /** The latest moment of a Date (ECMAScript, Time Values). */
 const LATEST = 8.64e15;

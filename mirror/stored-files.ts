@@ -54,13 +54,25 @@ export function withoutDamage(tree: Tree, damaged: readonly Damaged[]): Tree {
     remove: (key, previous) => tree.remove(key, previous),
     get: (key, limit) => tree.get(key, limit),
     open: (key) => tree.open(key),
-    keys: () => tree.keys(),
+    keys: (after) => tree.keys(after),
     link: (key, seconds) => tree.link(key, seconds),
   };
 }
 
+/** What the tree has of it: a conflict over a damaged file takes that for lost, but it is there. */
+export function storedOf({
+  state,
+  held,
+  wanted,
+  modSha256,
+  zipSha256,
+}: VersionRecord): VersionRecord["held"] {
+  if (state !== "CONFLICT" || modSha256 === undefined) return held;
+  return zipSha256 === undefined ? "mod" : wanted;
+}
+
 /** Of a lookup the ledger has no hash: whoever proves the version again compares it. */
-function filesOf(
+export function filesOf(
   record: VersionRecord,
 ): readonly { readonly key: TreeKey; readonly sha256: Sha256 | undefined }[] {
   const { held, modSha256, zipSha256, infoSha256, sumdbRecords = {} } = record;

@@ -1,6 +1,3 @@
-import { sha256Of } from "./body.ts";
-import { firstBytes } from "./first-bytes.ts";
-
 /** What all workers know of one host that we fetch from; times in ms since the epoch. */
 export interface HostState {
   /** When the next slice of the rate begins: all before it is taken. */
@@ -11,17 +8,14 @@ export interface HostState {
   readonly share: number;
   /** When that was noted. */
   readonly shareAt: number;
-  /** By `stopKey`; empty for an upstream at the host's root. */
-  readonly stopped: Readonly<Record<string, UpstreamStop>>;
-}
-
-/** An upstream that refuses everything, or our credentials. */
-export interface UpstreamStop {
-  readonly at: number;
-  /** One line without secrets, at most REASON_BYTES. */
-  readonly reason: string;
-  /** When one request may try whether it still does. */
-  readonly probeAt: number;
+  /** Since when it answers nobody; 0: it does. */
+  readonly downSince: number;
+  /** When it answered again after an outage whose versions nobody has revived yet; 0: there is none. */
+  readonly recovered: number;
+  /** Keys (upstream-state.ts) of those of its upstreams that are stopped, the newest last. */
+  readonly stopped: readonly string[];
+  /** Keys of those of which a file is noted that they serve. */
+  readonly known: readonly string[];
 }
 
 /** So many requests, the first at `from`, one each `interval` ms. */
@@ -40,32 +34,39 @@ const ASSUMED_RATE = 200;
 const SETTLING = 15_000;
 /** No host is asked more rarely than with this part of its rate: it would never be seen to have recovered. */
 const LEAST_SHARE = 1 / 256;
-/** What was halved doubles in this time, in ms, when nothing pushes back any more. */
-const RECOVERY = 120_000;
+/**
+ * What was halved doubles in this time, in ms, when nothing pushes back any more: well below a host's usual spell of
+ * trouble, so that one short spell after the other never adds up to a standstill.
+ */
+const RECOVERY = 30_000;
 /** The longest a host may have all workers wait: it may be hostile, or its clock wrong. In ms. */
 const LONGEST_NOT_BEFORE = 3_600_000;
-/** A stopped upstream is tried again this often, in ms. */
-export const PROBE_EVERY = 300_000;
-/** A reason in the ledger. With the two below all fits into an item, escapes included (LARGEST_ITEM). */
-const REASON_BYTES = 160;
-/** Upstreams on one host of which stops are kept; the oldest gives way. */
-const MOST_STOPS = 3;
-/** A longer path is kept by its SHA-256. */
-const LONGEST_PATH = 100;
+/** After an outage of this many ms what failed in it waits for longer than it should, and is revived. */
+export const LONG_OUTAGE = 600_000;
+/** Keys of each kind in a host's item, whose size they bound with LARGEST_ITEM; above it the oldest gives way. */
+const MOST_KEYS = 60;
 
-const FRESH: HostState = { next: 0, notBefore: 0, share: 1, shareAt: 0, stopped: {} };
-
-/** What an upstream's stop is kept under, by the path below which it lies on its host. */
-export function stopKey(path: string): string {
-  return Buffer.byteLength(path) <= LONGEST_PATH ? path : `sha256:${sha256Of(Buffer.from(path))}`;
-}
+const FRESH: HostState = {
+  next: 0,
+  notBefore: 0,
+  share: 1,
+  shareAt: 0,
+  downSince: 0,
+  recovered: 0,
+  stopped: [],
+  known: [],
+};
 
 /** Reads a ledger's item; what is not there, or is no number, is as if the host had never been seen. */
 export function parseHostState(value: Readonly<Record<string, unknown>> | undefined): HostState {
   if (value === undefined) return FRESH;
-  const number = (name: "next" | "notBefore" | "share" | "shareAt") => {
+  const number = (name: "next" | "notBefore" | "share" | "shareAt" | "downSince" | "recovered") => {
     const found = value[name];
     return typeof found === "number" && Number.isFinite(found) && found >= 0 ? found : FRESH[name];
+  };
+  const keys = (name: "stopped" | "known") => {
+    const found: unknown = value[name];
+    return Array.isArray(found) ? found.filter((key) => typeof key === "string").slice(-MOST_KEYS) : [];
   };
   const share = number("share");
   return {
@@ -73,24 +74,23 @@ export function parseHostState(value: Readonly<Record<string, unknown>> | undefi
     notBefore: number("notBefore"),
     share: share > 0 && share <= 1 ? share : 1,
     shareAt: number("shareAt"),
-    stopped: parseStops(value.stopped),
+    downSince: number("downSince"),
+    recovered: number("recovered"),
+    stopped: keys("stopped"),
+    known: keys("known"),
   };
 }
 
-function parseStops(value: unknown): Record<string, UpstreamStop> {
-  if (typeof value !== "object" || value === null) return {};
-  const stops: Record<string, UpstreamStop> = {};
-  for (const [path, stop] of Object.entries(value as Record<string, Partial<UpstreamStop> | null>)) {
-    const { at, reason, probeAt } = stop ?? {};
-    if (typeof at !== "number" || typeof reason !== "string" || typeof probeAt !== "number") continue;
-    stops[path] = { at, reason, probeAt };
-  }
-  return stops;
-}
-
-/** As a ledger's item holds it. */
-export function hostValue({ stopped, ...numbers }: HostState): Readonly<Record<string, unknown>> {
-  return { ...numbers, ...(Object.keys(stopped).length === 0 ? {} : { stopped }) };
+/** As a ledger's item holds it; what is as of a host that was never seen is left out. */
+export function hostValue(state: HostState): Readonly<Record<string, unknown>> {
+  const { stopped, known, downSince, recovered, ...numbers } = state;
+  return {
+    ...numbers,
+    ...(downSince === 0 ? {} : { downSince }),
+    ...(recovered === 0 ? {} : { recovered }),
+    ...(stopped.length === 0 ? {} : { stopped }),
+    ...(known.length === 0 ? {} : { known }),
+  };
 }
 
 /**
@@ -141,26 +141,33 @@ export function pushedBack(
   return { ...state, ...waits, share, shareAt: now };
 }
 
-/** @returns the same object where it is stopped already. */
-export function stoppedFor(state: HostState, path: string, reason: string, now: number): HostState {
-  if (state.stopped[path] !== undefined) return state;
-  const stop = { at: now, reason: firstBytes(reason, REASON_BYTES), probeAt: now + PROBE_EVERY };
-  const others = Object.entries(state.stopped)
-    .sort(([, one], [, other]) => other.at - one.at)
-    .slice(0, MOST_STOPS - 1);
-  return { ...state, stopped: Object.fromEntries([...others, [path, stop]]) };
+/** @returns the same object where nothing changes. */
+export function withKey(state: HostState, list: "stopped" | "known", key: string): HostState {
+  if (state[list].includes(key)) return state;
+  return { ...state, [list]: [...state[list], key].slice(-MOST_KEYS) };
 }
 
-/** Only one worker's write of this succeeds: that one may try. */
-export function probeTaken(state: HostState, path: string, now: number): HostState {
-  const stop = state.stopped[path];
-  if (stop === undefined) return state;
-  return { ...state, stopped: { ...state.stopped, [path]: { ...stop, probeAt: now + PROBE_EVERY } } };
+/** @returns the same object where nothing changes. */
+export function withoutKey(state: HostState, list: "stopped" | "known", key: string): HostState {
+  if (!state[list].includes(key)) return state;
+  return { ...state, [list]: state[list].filter((one) => one !== key) };
 }
 
-/** @returns the same object where it is not stopped. */
-export function resumed(state: HostState, path: string): HostState {
-  if (state.stopped[path] === undefined) return state;
-  const { [path]: _lifted, ...stopped } = state.stopped;
-  return { ...state, stopped };
+/** It answers nobody. @returns the same object where that is known. */
+export function down(state: HostState, now: number): HostState {
+  return state.downSince > 0 ? state : { ...state, downSince: now };
+}
+
+/** It answers. @returns the same object where it did before. */
+export function answering(state: HostState, now: number): HostState {
+  if (state.downSince === 0) return state;
+  const wasLong = now - state.downSince >= LONG_OUTAGE;
+  return { ...state, downSince: 0, recovered: wasLong ? now : state.recovered };
+}
+
+/** An upstream of it goes on: what waited for that is tried again, as after an outage. */
+export function resumedOn(state: HostState, key: string, now: number, keepsGood = false): HostState {
+  const going = withoutKey(state, "stopped", key);
+  if (going === state) return state;
+  return { ...(keepsGood ? going : withoutKey(going, "known", key)), recovered: now };
 }

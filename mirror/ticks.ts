@@ -31,12 +31,14 @@ const shape = z.object({
  * Does a tick and notes how it went, for `modferry status` and `/-/metrics`: two calls of the ledger. One that was skipped
  * since another is at work is not noted, and a note that cannot be written, or that another tick was first with, fails
  * nothing: the next one is.
+ * @param problemOf what was wrong with one that came to its end; undefined where nothing was.
  */
 export async function noteTick<T>(
   { ledger, now }: { readonly ledger: Pick<Ledger, "readItem" | "writeItem">; readonly now: Clock },
   name: string,
   work: () => Promise<T>,
   wasSkipped: (done: T) => boolean = () => false,
+  problemOf: (done: T) => string | undefined = () => undefined,
 ): Promise<T> {
   const started = now();
   const note = async (error?: string) => {
@@ -67,7 +69,7 @@ export async function noteTick<T>(
     await note(asMirrorError(thrown, name).message);
     throw thrown;
   }
-  if (!wasSkipped(done)) await note();
+  if (!wasSkipped(done)) await note(problemOf(done));
   return done;
 }
 

@@ -47,7 +47,7 @@ export const tilesFeed = (database: string, extent: FilledExtent): string => `ti
 
 /** @throws MirrorError malformed when the watermark is none of ours. */
 export async function readFilled(
-  ledger: Ledger,
+  ledger: Pick<Ledger, "readWatermark">,
   database: string,
   extent: FilledExtent,
 ): Promise<Filled & { readonly revision: number }> {

@@ -1,25 +1,37 @@
-import { parseModuleVersion } from "../gomod/version.ts";
+import { type ModuleVersion, parseModuleVersion } from "../gomod/version.ts";
 import { applyBlock, type BlockParts, logDecision } from "./block.ts";
+import { BlockPass, writeBlock } from "./block-pass.ts";
 import {
   type Block,
   blockOf,
   forgetBlocks,
+  isNamed,
   parseBlock,
   printBlock,
   readBlocks,
   ruleOfBlock,
 } from "./blocks.ts";
+import { type Deadline, noDeadline, TIME_TO_CLOSE } from "./deadline.ts";
 import { settleRequestsOf } from "./dependents.ts";
-import { misuse } from "./errors.ts";
+import { MirrorError, misuse } from "./errors.ts";
 import { ERROR_BYTES } from "./failed-record.ts";
 import { firstBytes } from "./first-bytes.ts";
 import type { Ledger } from "./ports.ts";
 import { markReleased, noteOf, restore } from "./quarantine.ts";
 import { ORDER_LOST_AFTER, type VersionRecord } from "./records.ts";
-import { contended, MOST_RACES, updateRecords } from "./update.ts";
+import { updateRecords } from "./update.ts";
 
 /** BLOCKED records are read so many at a time. */
 const PAGE = 500;
+
+/** What an unblock has given back. */
+export interface GivenBack {
+  /** Of those taken out; `restored` of them are served again, the others wait to be fetched. */
+  readonly versions: number;
+  readonly restored: number;
+  /** There was no time for the rest: reconcile goes on with it. */
+  readonly unfinished?: true;
+}
 
 /**
  * Lets what a block took out come back: its zips from quarantine, compared with their proven hash, its places in lists.
@@ -30,62 +42,93 @@ export async function unblock(
   parts: BlockParts,
   name: string,
   by: string,
-): Promise<{ readonly versions: number; readonly restored: number }> {
+  deadline: Deadline = noDeadline,
+): Promise<GivenBack> {
   const item = await parts.ledger.readItem("block", name);
   const block = item && parseBlock(item);
   const inForce = block !== undefined && block.lifted === undefined;
-  if (!inForce && (await takenOutBy(parts.ledger, name)).length === 0) {
+  if (!inForce && !(await hasTakenOut(parts.ledger, name))) {
     const names = (await readBlocks(parts.ledger)).map((other) => other.name);
     throw misuse(name, `${name}: not blocked; blocked are: ${names.slice(0, 20).join(", ") || "nothing"}`);
   }
   await logDecision(parts, { decision: "unblock", name, by, at: parts.now() });
   // One that died half-way may have taken off lists what its records still say is listed.
-  if (inForce && block.applied === undefined) await applyBlock(parts, block);
-  await lift(parts, name);
-  return await giveBack(parts, name);
+  if (inForce && block.applied === undefined && (await applyBlock(parts, block, deadline)).unfinished) {
+    const message = `${name}: is still being taken out, by reconcile; unblock it when that has come to its end`;
+    throw new MirrorError("transient", name, message);
+  }
+  return await giveBack(parts, (await lift(parts, name)) ?? noLongerThere(name), deadline);
+}
+
+/** For what a block took out that is forgotten by now. */
+function noLongerThere(name: string): Block {
+  return { name, reason: "", by: "", at: 0, revision: 0 };
 }
 
 /**
  * Gives back once more what lifted blocks name, when every unit of work that had begun before has ended: one that went
- * by what it had read of the blocks may have taken out or refused something since. Then the block is forgotten. For
- * reconcile. @returns how many were.
+ * by what it had read of the blocks may have taken out or refused something since. Then the block is forgotten. What an
+ * unblock had no time for is given back at once. For reconcile. @returns how many were forgotten.
  */
-export async function finishUnblocks(parts: BlockParts, blocks: readonly Block[]): Promise<number> {
+export async function finishUnblocks(
+  parts: BlockParts,
+  blocks: readonly Block[],
+  deadline: Deadline = noDeadline,
+): Promise<number> {
   let finished = 0;
   for (const block of blocks) {
-    if (block.lifted === undefined || parts.now() < block.lifted + ORDER_LOST_AFTER) continue;
-    await giveBack(parts, block.name);
+    if (block.lifted === undefined) continue;
+    if (deadline.remaining() < TIME_TO_CLOSE) break;
+    const safe = block.lifted + ORDER_LOST_AFTER;
+    const began = block.progress?.since ?? parts.now();
+    if (block.progress === undefined && began < safe) continue;
+    const { unfinished } = await giveBack(parts, block, deadline);
+    if (unfinished || began < safe) continue;
+    const item = await parts.ledger.readItem("block", block.name);
+    const known = item && parseBlock(item);
     // Where it has been blocked again meanwhile, it stays.
-    if (await parts.ledger.deleteItem(printBlock(block))) finished++;
+    if (known?.lifted === block.lifted && (await parts.ledger.deleteItem(printBlock(known)))) finished++;
   }
   return finished;
 }
 
-async function lift({ ledger, now }: BlockParts, name: string): Promise<void> {
-  for (let race = 0; race < MOST_RACES; race++) {
-    const item = await ledger.readItem("block", name);
-    const block = item && parseBlock(item);
-    const isLifted = block === undefined || block.lifted !== undefined;
-    if (isLifted || (await ledger.writeItem(printBlock({ ...block, lifted: now() }))) !== "changed")
-      return forgetBlocks(ledger);
-  }
-  throw contended(`block ${name}`);
+/** @returns the block as it is now. */
+async function lift({ ledger, now }: BlockParts, name: string): Promise<Block | undefined> {
+  const lifted = await writeBlock(ledger, name, (known) => {
+    if (known === undefined || known.lifted !== undefined) return undefined;
+    const { progress: _progress, ...rest } = known;
+    return { ...rest, lifted: now() };
+  });
+  forgetBlocks(ledger);
+  return lifted;
 }
 
-async function giveBack(
-  parts: BlockParts,
-  name: string,
-): Promise<{ readonly versions: number; readonly restored: number }> {
-  const out = await takenOutBy(parts.ledger, name);
+/** The versions first, then the requests that can list again what needs them: that is noted before the first version. */
+async function giveBack(parts: BlockParts, block: Block, deadline: Deadline): Promise<GivenBack> {
+  const pass = new BlockPass(parts, block, deadline);
   const others = await readBlocks(parts.ledger);
-  let restored = 0;
-  for (const record of out) {
-    const other = blockOf(others, record);
-    if (other !== undefined) await moveTo(parts, record, other);
-    else if (await release(parts, record)) restored++;
-  }
-  await settleRequestsOf(parts, out);
-  return { versions: out.length, restored };
+  let [versions, restored] = [0, 0];
+  let owed = pass.isResumed;
+  const records = await pass.step("records", async () => {
+    for await (const record of takenOutBy(parts.ledger, block.name)) {
+      if (!owed) await pass.note();
+      owed = true;
+      versions++;
+      const other = blockOf(others, record);
+      if (other !== undefined) await moveTo(parts, record, other);
+      else if (await release(parts, record)) restored++;
+      // They are BLOCKED no more: whoever goes on finds the others.
+      if (!pass.hasTime) return false;
+    }
+    return true;
+  });
+  const isMeant = (version: ModuleVersion) => isNamed(block.name, version);
+  const dependents =
+    records &&
+    (!owed || (await pass.step("dependents", (after) => settleRequestsOf(parts, isMeant, pass.walk(after)))));
+  if (!dependents) return { versions, restored, unfinished: true };
+  if (owed) await pass.end();
+  return { versions, restored };
 }
 
 /** @returns whether it is served again; else it waits to be fetched. */
@@ -108,7 +151,8 @@ async function release(parts: BlockParts, record: VersionRecord): Promise<boolea
 function released(record: VersionRecord, ready: boolean, now: number): VersionRecord {
   const { rule: _rule, lastError: _error, due: _due, ...rest } = record;
   return ready
-    ? { ...rest, state: "READY", held: "whole" }
+    ? // Its feed waits until it is listed again (feed-work.ts).
+      { ...rest, state: "READY", held: "whole", ...(rest.feed !== undefined && { awaited: true }) }
     : { ...rest, state: "PENDING", wantedAt: now, due: now };
 }
 
@@ -124,20 +168,24 @@ async function moveTo(parts: BlockParts, record: VersionRecord, block: Block): P
   );
 }
 
+async function hasTakenOut(ledger: Ledger, name: string): Promise<boolean> {
+  for await (const _record of takenOutBy(ledger, name)) return true;
+  return false;
+}
+
 /** BLOCKED records that this block has taken out. */
-async function takenOutBy(ledger: Ledger, name: string): Promise<VersionRecord[]> {
+async function* takenOutBy(ledger: Ledger, name: string): AsyncGenerator<VersionRecord> {
   const rule = ruleOfBlock(name);
   const isIts = (record: VersionRecord | undefined) => record?.state === "BLOCKED" && record.rule === rule;
   if (name.includes("@")) {
     const [record] = await ledger.read([parseModuleVersion(name)]);
-    return record !== undefined && isIts(record) ? [record] : [];
+    if (record !== undefined && isIts(record)) yield record;
+    return;
   }
-  const found: VersionRecord[] = [];
   let after: VersionRecord | undefined;
   do {
     const page = await ledger.inState("BLOCKED", { limit: PAGE, ...(after && { after }) });
-    found.push(...page.filter(isIts));
+    yield* page.filter(isIts);
     after = page.at(-1);
   } while (after !== undefined);
-  return found;
 }

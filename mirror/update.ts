@@ -1,9 +1,10 @@
 import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
 import { MirrorError } from "./errors.ts";
+import { openWindow } from "./feed-work.ts";
 import type { JournalEntry, RecordChange, WorkChange } from "./ledger-entries.ts";
 import type { RequestKey } from "./orders.ts";
 import type { Ledger } from "./ports.ts";
-import { type FeedWindow, openWindow, type VersionRecord } from "./records.ts";
+import type { FeedWindow, VersionRecord } from "./records.ts";
 import type { RequestRecord } from "./requests.ts";
 
 /** Two workers seldom meet at a record; more than this many lost races in a row are a fault of ours. */
@@ -20,7 +21,7 @@ export async function updateRecords(
   ledger: Ledger,
   versions: readonly ModuleVersion[],
   decide: Decide,
-  journal?: (record: VersionRecord) => JournalEntry | undefined,
+  journal?: (record: VersionRecord, before: VersionRecord | undefined) => JournalEntry | undefined,
 ): Promise<(VersionRecord | undefined)[]> {
   const results = new Array<VersionRecord | undefined>(versions.length).fill(undefined);
   let open = versions.map((_, at) => at);
@@ -34,7 +35,7 @@ export async function updateRecords(
       const next = decide(current[i], asked[i] as ModuleVersion);
       results[at] = current[i];
       if (next === undefined || next === current[i]) return;
-      changes.push(changeOf(current[i], next, journal?.(next)));
+      changes.push(changeOf(current[i], next, journal?.(next, current[i])));
       changing.push(at);
     });
     const written = changes.length === 0 ? [] : await ledger.write(changes);
@@ -55,10 +56,22 @@ export function changeOf(
   journal?: JournalEntry,
 ): RecordChange {
   const work = workChanges(openWindow(before), openWindow(record));
+  const line = journal ?? revival(before, record);
   return {
     record,
-    ...(journal === undefined ? {} : { journal }),
+    ...(line === undefined ? {} : { journal: line }),
     ...(work.length === 0 ? {} : { work }),
+  };
+}
+
+/** What was being collected is kept after all, whoever wants it: snapshots have it again. */
+function revival(before: VersionRecord | undefined, record: VersionRecord): JournalEntry | undefined {
+  const isRevived = before?.state === "REMOVING" && record.removal === undefined && record.held !== "nothing";
+  if (!isRevived) return undefined;
+  return {
+    event: "revived",
+    version: { path: record.path, version: record.version },
+    at: record.wantedAt,
   };
 }
 

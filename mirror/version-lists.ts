@@ -84,6 +84,10 @@ export class UpstreamLists implements VersionLists {
       try {
         return await withinTime(read(), this.#deadline, subject);
       } catch (thrown) {
+        if (thrown instanceof OutOfTime) {
+          this.outOfTime = thrown;
+          return undefined;
+        }
         const { class: errorClass, message } = asMirrorError(thrown, subject);
         if (errorClass === "withheld") this.#report({ event: "refused", subject, message });
         else if (errorClass !== "absent") this.problems.push({ subject, class: errorClass, message });

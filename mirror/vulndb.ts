@@ -96,7 +96,8 @@ async function bringEntry(
   // Both forms: the run before may have died between them.
   if (held !== undefined && parseVulnerability(held.bytes, id).modified === modified) {
     const packed = await tree.get(vulndbKey(file, "json.gz"), LARGEST_VULNERABILITY);
-    if (packed?.bytes !== undefined && Buffer.from(await pack(held.bytes)).equals(packed.bytes)) return false;
+    if (packed?.bytes !== undefined && Buffer.from(await packVulndb(held.bytes)).equals(packed.bytes))
+      return false;
   }
   const bytes = await source.read(file);
   if (bytes.byteLength > LARGEST_VULNERABILITY)
@@ -116,7 +117,7 @@ async function bringEntry(
 /** The packed form last: over http it is what is read. */
 async function store(tree: Tree, file: VulndbFile, bytes: Uint8Array): Promise<void> {
   await replace(tree, vulndbKey(file, "json"), bytes);
-  await replace(tree, vulndbKey(file, "json.gz"), await pack(bytes));
+  await replace(tree, vulndbKey(file, "json.gz"), await packVulndb(bytes));
 }
 
 async function replace(tree: Tree, key: TreeKey, bytes: Uint8Array): Promise<void> {
@@ -127,8 +128,8 @@ async function replace(tree: Tree, key: TreeKey, bytes: Uint8Array): Promise<voi
   }
 }
 
-/** The same bytes for the same bytes: node:zlib writes no time. */
-async function pack(bytes: Uint8Array): Promise<Uint8Array> {
+/** `.json.gz` of a file: the same bytes for the same bytes, since node:zlib writes no time. */
+export async function packVulndb(bytes: Uint8Array): Promise<Uint8Array> {
   return await promisify(gzip)(bytes, { level: 9 });
 }
 

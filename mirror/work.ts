@@ -4,17 +4,20 @@ import { refuse } from "./accept.ts";
 import { blockOf, freshBlocks } from "./blocks.ts";
 import { TIME_TO_CLOSE } from "./deadline.ts";
 import { asMirrorError } from "./errors.ts";
+import { ERROR_BYTES, FIRST_WAIT, LONGEST_WAIT } from "./failed-record.ts";
+import { firstBytes } from "./first-bytes.ts";
 import { fetchAllowed } from "./gate.ts";
 import { OutOfTime } from "./go-mod-loader.ts";
-import type { FetchOrder, Order, ResolveOrder } from "./orders.ts";
+import type { FetchOrder, Order, RequestKey, ResolveOrder } from "./orders.ts";
 import { noteFailed, noteFetched, noteRefused } from "./outcome.ts";
 import type { Deadline, MirrorParts } from "./parts.ts";
 import { unprovenBy } from "./prove-version.ts";
 import { ensureList } from "./publish.ts";
 import { covers, type VersionRecord } from "./records.ts";
+import { handedInAt } from "./requests.ts";
 import { resolveRequest } from "./resolve.ts";
 import { settle } from "./settle.ts";
-import { blockVersion, takeOut } from "./take-out.ts";
+import { refuseVersions, takeOut } from "./take-out.ts";
 import { updateRecords, updateRequest } from "./update.ts";
 import { withinTime } from "./within-time.ts";
 
@@ -34,22 +37,34 @@ async function resolveOrder(parts: MirrorParts, order: ResolveOrder, deadline: D
   const { request } = order;
   const known = await parts.ledger.readRequest(request);
   // Delivered twice, or late.
-  if (known === undefined || known.state === "DONE" || known.state === "REFUSED") return;
+  if (known === undefined || ["DONE", "REFUSED", "ENDED"].includes(known.state)) return;
   try {
-    await resolveRequest(parts, request, deadline);
+    await resolveRequest(parts, request, deadline, known.tries);
   } catch (thrown) {
     const error = asMirrorError(thrown, `request ${request.name}/${request.time}`);
     if (error.class === "misuse") await refuse(parts, request, error);
-    else if (thrown instanceof OutOfTime) await dueNow(parts, order);
+    else if (thrown instanceof OutOfTime) await noteOutOfTime(parts, request, thrown);
     else throw error;
   }
 }
 
-/** What is loaded so far is held: reconcile's next tick goes on from there. */
-async function dueNow(parts: MirrorParts, order: ResolveOrder): Promise<void> {
-  await updateRequest(parts.ledger, order.request, (record) =>
-    record === undefined ? undefined : { ...record, state: "OPEN", due: parts.now() },
-  );
+/** A resolution that has no time for all of it so often in a row is tried further, but after growing waits. */
+const MOST_TRIES = 8;
+
+/**
+ * What is loaded so far is held: reconcile's next tick goes on from there. After MOST_TRIES it is INCOMPLETE, so that
+ * whoever waits for it is told.
+ */
+async function noteOutOfTime(parts: MirrorParts, request: RequestKey, thrown: OutOfTime): Promise<void> {
+  await updateRequest(parts.ledger, request, (record) => {
+    if (record === undefined) return undefined;
+    const tries = (record.tries ?? 0) + 1;
+    const now = parts.now();
+    if (tries < MOST_TRIES) return { ...record, tries, state: "OPEN", due: now };
+    const reason = `no time to load all of its module graphs and lists, ${tries} times in a row; last: ${thrown.message}`;
+    const wait = Math.min(LONGEST_WAIT, Math.max(FIRST_WAIT, now - handedInAt(request)));
+    return { ...record, tries, state: "INCOMPLETE", error: firstBytes(reason, ERROR_BYTES), due: now + wait };
+  });
 }
 
 async function fetchOrder(parts: MirrorParts, order: FetchOrder, deadline: Deadline): Promise<void> {
@@ -61,9 +76,11 @@ async function fetchOrder(parts: MirrorParts, order: FetchOrder, deadline: Deadl
     list ??= ensureList(parts, order.path);
     return list;
   };
-  await Promise.all(
+  // All have ended before this one does: what went on behind it would write at a time when nobody expects it.
+  const results = await Promise.allSettled(
     records.map((record) => limit(() => record && fetchRecord(parts, record, deadline, listThere))),
   );
+  for (const result of results) if (result.status === "rejected") throw result.reason;
   if (order.request === undefined || order.number === undefined) return;
   const { open } = await parts.ledger.closeOrder(order.request, order.number);
   // A crash here leaves a request without open orders: reconcile settles it when it is due.
@@ -101,9 +118,10 @@ const SECOND_LOOK = 1_000;
 
 /** It may have been blocked while its zip was on the way. A crash before this is found by reconcile (mirror/block.ts). */
 async function lookAgain(parts: MirrorParts, record: VersionRecord): Promise<void> {
-  if (record.state === "BLOCKED") return await takeOut(parts, record);
+  if (record.state === "BLOCKED") return await takeOut(parts, [record]);
   const block = blockOf(await freshBlocks(parts.ledger, parts.now, SECOND_LOOK), record);
-  if (block !== undefined) await blockVersion(parts, record, block);
+  // Something that needs it may be listed by now, so its zip goes with the block's second pass.
+  if (block !== undefined) await refuseVersions(parts, [record], block);
 }
 
 /** What is not reached is ordered again by reconcile's next tick. */

@@ -1,11 +1,12 @@
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import type { ModulePath } from "../../gomod/module-path.ts";
 import type { ModuleVersion } from "../../gomod/version.ts";
-import type { OpenWork, RecordChange, StateCount } from "../../mirror/ledger-entries.ts";
+import type { JournalEntry, OpenWork, RecordChange, StateCount } from "../../mirror/ledger-entries.ts";
 import type { RequestKey } from "../../mirror/orders.ts";
-import type { Ledger } from "../../mirror/ports.ts";
+import type { Ledger, WantedPlace } from "../../mirror/ports.ts";
 import type { State, VersionRecord } from "../../mirror/records.ts";
 import type { RequestRecord } from "../../mirror/requests.ts";
+import { requireWholeNumbers } from "../../mirror/whole-numbers.ts";
 import { toItem } from "./attribute-values.ts";
 import { below, type Condition, stillAt } from "./condition.ts";
 import { settled } from "./dynamodb-reads.ts";
@@ -18,10 +19,12 @@ import {
   DUE_REQUESTS,
   dueShards,
   type ItemKey,
+  journalPartitions,
   modulePartition,
   ORDER_PREFIX,
   orderKey,
   ordersPartition,
+  REQUESTS_PARTITION,
   requestKey,
   STATE_INDEX,
   stateShards,
@@ -31,6 +34,12 @@ import {
   workPartition,
 } from "./ledger-table.ts";
 import { parseRecord, printRecord } from "./record-item.ts";
+
+const HOUR = 3_600_000;
+/** Sorts behind every window. */
+const AFTER_ALL_WINDOWS = "~";
+/** Counters that one call forgets at most. */
+const MOST_FORGOTTEN = 1_000;
 
 /**
  * The ledger in one DynamoDB table (docs/architecture.md, Formats that last). Reads are strongly consistent; `due`
@@ -58,15 +67,28 @@ export class DynamoDbLedger extends DynamoDbSeries implements Ledger {
   }
 
   async write(changes: readonly RecordChange[]): Promise<(VersionRecord | "changed")[]> {
+    for (const { record } of changes) requireWholeNumbers(`${record.path}@${record.version}`, record);
     return settled(changes.map((change) => this.#writeOne(change)));
   }
 
-  async *records(): AsyncIterable<VersionRecord> {
+  async *records(after?: ModuleVersion): AsyncIterable<VersionRecord> {
     const ofVersions: Condition = {
       expression: "begins_with(#pk, :pk) AND begins_with(#sk, :sk)",
       values: { ":pk": modulePartition(""), ":sk": VERSION_PREFIX },
     };
-    for await (const item of this.table.scan(ofVersions)) yield parseRecord(item);
+    for await (const item of this.table.scan(ofVersions, after && versionKey(after))) yield parseRecord(item);
+  }
+
+  async *journal(from: number, to: number): AsyncIterable<JournalEntry> {
+    for (let hour = Math.floor(from / HOUR) * HOUR; hour < to; hour += HOUR) {
+      for (const partition of journalPartitions(hour)) {
+        const lines = { expression: "#pk = :pk", values: { ":pk": partition } };
+        for await (const item of this.table.query(lines)) {
+          const entry = items.parseJournalEntry(item);
+          if (entry.at >= from && entry.at < to) yield entry;
+        }
+      }
+    }
   }
 
   async due(before: number, limit: number): Promise<VersionRecord[]> {
@@ -77,7 +99,7 @@ export class DynamoDbLedger extends DynamoDbSeries implements Ledger {
 
   async inState(
     state: State,
-    { limit, after }: { readonly limit: number; readonly after?: VersionRecord },
+    { limit, after }: { readonly limit: number; readonly after?: WantedPlace },
   ): Promise<VersionRecord[]> {
     const ofShard = async (shard: string) => {
       const found: { readonly key: ItemKey; readonly wantedAt: number }[] = [];
@@ -113,15 +135,36 @@ export class DynamoDbLedger extends DynamoDbSeries implements Ledger {
     return { count, ...(first === undefined ? {} : { oldest: first.wantedAt }) };
   }
 
-  async *openWork(feed: string, from: string): AsyncIterable<OpenWork> {
-    // No window sorts before it, and a sort key is never empty.
-    const since = { ":pk": workPartition(feed), ":from": from || "0" };
-    const windows = new Map<string, number>();
-    for await (const item of this.table.query({ expression: "#pk = :pk AND #sk >= :from", values: since })) {
-      const { window, open } = items.parseOpenWork(item);
-      windows.set(window, (windows.get(window) ?? 0) + open);
+  async *openWork(feed: string, before = AFTER_ALL_WINDOWS): AsyncIterable<OpenWork> {
+    // A window's counters stand beside each other, so that the first windows cost no look at the others.
+    let window: string | undefined;
+    let open = 0;
+    for await (const counter of this.#counters(feed, before)) {
+      if (window !== undefined && counter.window !== window) {
+        if (open !== 0) yield { window, open };
+        open = 0;
+      }
+      window = counter.window;
+      open += counter.open;
     }
-    for (const [window, open] of windows) if (open !== 0) yield { window, open };
+    if (window !== undefined && open !== 0) yield { window, open };
+  }
+
+  /** A counter that is added to meanwhile stays, and one that is deleted is made anew by the next that is added. */
+  async forgetWork(feed: string, before: string): Promise<void> {
+    const done: ItemKey[] = [];
+    for await (const { key, open } of this.#counters(feed, before)) {
+      if (open === 0) done.push(key);
+      if (done.length === MOST_FORGOTTEN) break;
+    }
+    const isZero = { expression: "#open = :zero", values: { ":zero": 0 } };
+    await settled(done.map((key) => this.table.delete(key, isZero)));
+  }
+
+  async *#counters(feed: string, before: string): AsyncIterable<OpenWork & { readonly key: ItemKey }> {
+    const values = { ":pk": workPartition(feed), ":before": before };
+    const found = this.table.query({ expression: "#pk = :pk AND #sk < :before", values });
+    for await (const item of found) yield { ...items.parseOpenWork(item), key: parseItemKey(item) };
   }
 
   async readRequest(key: RequestKey): Promise<RequestRecord | undefined> {
@@ -130,8 +173,14 @@ export class DynamoDbLedger extends DynamoDbSeries implements Ledger {
   }
 
   async writeRequest(record: RequestRecord): Promise<RequestRecord | "changed"> {
+    requireWholeNumbers(`request ${record.name}/${record.time}`, record);
     const next = { ...record, revision: record.revision + 1 };
     return (await this.table.putIf(items.printRequest(next), stillAt(record.revision))) ? next : "changed";
+  }
+
+  async *requests(): AsyncIterable<RequestRecord> {
+    const all = { expression: "#pk = :pk", values: { ":pk": REQUESTS_PARTITION } };
+    for await (const item of this.table.query(all)) yield items.parseRequest(item);
   }
 
   async dueRequests(before: number, limit: number): Promise<RequestRecord[]> {
@@ -209,7 +258,7 @@ interface Wait {
   readonly key: ItemKey;
 }
 
-function waitOf(record: VersionRecord): Wait {
+function waitOf(record: WantedPlace): Wait {
   return { wantedAt: record.wantedAt, key: versionKey(record) };
 }
 

@@ -91,10 +91,10 @@ export class DynamoDbReads {
     } while (from !== undefined);
   }
 
-  /** Every item of which `condition` holds; reads the whole table. */
-  async *scan(condition: Condition): AsyncIterable<Item> {
+  /** Every item of which `condition` holds; reads the whole table, or what of it comes behind the key `after`. */
+  async *scan(condition: Condition, after?: ItemKey): AsyncIterable<Item> {
     const { ConditionExpression: FilterExpression, ...rest } = conditionOf(condition);
-    let from: Item | undefined;
+    let from: Item | undefined = after && toItem({ ...after });
     do {
       const command = new ScanCommand({
         TableName: this.table,

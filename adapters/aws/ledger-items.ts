@@ -1,7 +1,14 @@
 import { z } from "zod";
 import { parseModuleVersion } from "../../gomod/version.ts";
 import { printItemValue } from "../../mirror/item-size.ts";
-import type { JournalEntry, LedgerItem, OpenWork, Stop, Watermark } from "../../mirror/ledger-entries.ts";
+import type {
+  JournalEntry,
+  JournalEvent,
+  LedgerItem,
+  OpenWork,
+  Stop,
+  Watermark,
+} from "../../mirror/ledger-entries.ts";
 import { requestName, requestTime } from "../../mirror/orders.ts";
 import { type RequestRecord, type RequestState, tier } from "../../mirror/requests.ts";
 import { HASH_SIZE } from "../../sumdb/tlog.ts";
@@ -25,6 +32,7 @@ const requestState = z.enum({
   DONE: "DONE",
   INCOMPLETE: "INCOMPLETE",
   REFUSED: "REFUSED",
+  ENDED: "ENDED",
 } satisfies { [S in RequestState]: S });
 
 const requestItem = z.strictObject({
@@ -36,6 +44,7 @@ const requestItem = z.strictObject({
   total: count,
   missing: count,
   error: z.exactOptional(z.string()),
+  tries: z.exactOptional(count),
 });
 const watermarkItem = z.strictObject({
   ...key,
@@ -54,7 +63,15 @@ const jsonObject = z.record(z.string(), z.unknown());
 const openWorkItem = z.strictObject({ ...key, open: z.int() });
 const journalItem = z.strictObject({
   ...key,
-  event: z.enum(["held", "listed", "blocked", "unblocked"]),
+  event: z.enum({
+    held: "held",
+    listed: "listed",
+    blocked: "blocked",
+    unblocked: "unblocked",
+    removed: "removed",
+    revived: "revived",
+    changed: "changed",
+  } satisfies { [E in JournalEvent]: E }),
   at: z.int(),
 });
 
@@ -121,9 +138,13 @@ export function parseOpenWork(item: Item): OpenWork {
 }
 
 export function printJournalEntry({ event, version, at }: JournalEntry): Item {
-  return toItem({ ...journalKey(version, at), event, at });
+  return toItem({ ...journalKey(version, at, event), event, at });
 }
 
 export function parseJournalEntry(item: Item): JournalEntry {
-  return parsed(journalItem, item, ({ sk, event, at }) => ({ event, version: parseModuleVersion(sk), at }));
+  return parsed(journalItem, item, ({ sk, event, at }) => {
+    // Earlier lines were named by the version alone; no version has a `#`.
+    const end = sk.lastIndexOf("#");
+    return { event, version: parseModuleVersion(end < 0 ? sk : sk.slice(0, end)), at };
+  });
 }

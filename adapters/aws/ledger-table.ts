@@ -60,13 +60,25 @@ export function versionKey({ path, version }: ModuleVersion): ItemKey {
   return checked({ pk: modulePartition(path), sk: `${VERSION_PREFIX}${version}` }, `${path}@${version}`);
 }
 
-/** One line a version and an hour, the newest: `listed` follows `held`. @throws as `versionKey`. */
-export function journalKey(module: ModuleVersion, at: number): ItemKey {
-  const sk = formatModuleVersion(module);
-  return checked({ pk: `journal#${utcHour(at)}#${shardOf(sk, JOURNAL_SHARDS)}`, sk }, sk);
+/** One line for each version, event and hour: the newest. @throws as `versionKey`. */
+export function journalKey(module: ModuleVersion, at: number, event: string): ItemKey {
+  const name = formatModuleVersion(module);
+  const pk = `${journalHour(at)}${shardOf(name, JOURNAL_SHARDS)}`;
+  return checked({ pk, sk: `${name}#${event}` }, name);
 }
 
-export const requestKey = ({ name, time }: RequestKey): ItemKey => ({ pk: "request", sk: `${name}#${time}` });
+const journalHour = (at: number): string => `journal#${utcHour(at)}#`;
+
+/** The partitions of the journal that hold the lines of the hour of `at`. */
+export function journalPartitions(at: number): string[] {
+  return Array.from({ length: JOURNAL_SHARDS }, (_, shard) => `${journalHour(at)}${shard}`);
+}
+
+export const REQUESTS_PARTITION = "request";
+export const requestKey = ({ name, time }: RequestKey): ItemKey => ({
+  pk: REQUESTS_PARTITION,
+  sk: `${name}#${time}`,
+});
 export const ordersPartition = ({ name, time }: RequestKey): string => `request#${name}#${time}`;
 export const orderKey = (request: RequestKey, number: number): ItemKey => ({
   pk: ordersPartition(request),

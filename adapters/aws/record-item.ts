@@ -20,6 +20,8 @@ const state = z.enum({
   DENIED: "DENIED",
   BLOCKED: "BLOCKED",
   CONFLICT: "CONFLICT",
+  REMOVING: "REMOVING",
+  REMOVED: "REMOVED",
 } satisfies { [S in State]: S });
 const errorClass = z.enum({
   transient: "transient",
@@ -46,6 +48,7 @@ const recordItem = z.strictObject({
   wish: z.string(),
   feed: z.exactOptional(z.string()),
   feedTime: z.exactOptional(z.string()),
+  awaited: z.exactOptional(z.literal(true)),
   rule: z.exactOptional(z.string()),
   stateShard: z.exactOptional(z.string()),
   listed: z.boolean(),
@@ -63,6 +66,14 @@ const recordItem = z.strictObject({
   attempts: count,
   failingSince: z.exactOptional(z.int()),
   lastError: z.exactOptional(z.strictObject({ class: errorClass, message: z.string() })),
+  removal: z.exactOptional(
+    z.strictObject({
+      since: z.int(),
+      keeps: z.exactOptional(z.literal("mod")),
+      deleting: z.exactOptional(z.int()),
+      wanted: z.exactOptional(extent),
+    }),
+  ),
 });
 
 /** A version's record as an item, with the shards of the indexes that it is in. */
@@ -72,6 +83,7 @@ export function printRecord(record: VersionRecord): Item {
   return toItem({
     ...itemKey,
     ...fields,
+    removal: record.removal && { ...record.removal },
     dueShard: record.due === undefined ? undefined : dueShard(itemKey),
     stateShard: record.state === "READY" ? undefined : stateShard(record.state, itemKey),
   });

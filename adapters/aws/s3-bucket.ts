@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { DeleteObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { type Body, isSpool, type Sha256, sizeOf } from "../../mirror/body.ts";
 import { MirrorError } from "../../mirror/errors.ts";
-import { fromSdk, sdkError } from "./errors.ts";
+import { fromSdk, sdkError, translated } from "./errors.ts";
 import { pause, TRIES } from "./retry.ts";
 import { S3Objects } from "./s3-objects.ts";
 
@@ -104,6 +104,13 @@ export class S3Bucket extends S3Objects {
       upload.abort();
       stream?.destroy();
     }
+  }
+
+  /** Deletes a key whatever it holds; it needs s3:DeleteObject. */
+  async delete(key: string): Promise<void> {
+    await translated(this.name, key, () =>
+      this.client.send(new DeleteObjectCommand({ Bucket: this.bucket, Key: key })),
+    );
   }
 
   /**

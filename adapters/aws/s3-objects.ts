@@ -5,6 +5,7 @@ import {
   ListObjectsV2Command,
   type S3Client,
 } from "@aws-sdk/client-s3";
+import type { Sha256 } from "../../mirror/body.ts";
 import { MirrorError } from "../../mirror/errors.ts";
 import type { StoredObject } from "../../mirror/ports.ts";
 import { memoryObject } from "../local/memory-object.ts";
@@ -83,8 +84,28 @@ export class S3Objects {
     };
   }
 
-  /** Keys with their sizes, sorted by bytes as S3 lists them. */
-  async *keys(prefix?: string): AsyncIterable<{ readonly key: string; readonly size: number }> {
+  /**
+   * The SHA-256 that S3 keeps of a whole object; undefined where it keeps none: what another program wrote, or in parts
+   * (its checksum is then that of the parts' checksums, and ends in `-N`).
+   */
+  async checksum(
+    key: string,
+  ): Promise<{ readonly size: number; readonly sha256: Sha256 | undefined } | undefined> {
+    const found = await this.head(key, "ENABLED");
+    if (found === undefined) return undefined;
+    const digest = Buffer.from(found.ChecksumSHA256 ?? "", "base64");
+    const whole = digest.byteLength === 32 && !found.ChecksumSHA256?.includes("-");
+    return {
+      size: found.ContentLength ?? 0,
+      sha256: whole ? (digest.toString("hex") as Sha256) : undefined,
+    };
+  }
+
+  /** Keys with their sizes, sorted by bytes as S3 lists them; from behind `after` on. */
+  async *keys(
+    prefix?: string,
+    after?: string,
+  ): AsyncIterable<{ readonly key: string; readonly size: number }> {
     let token: string | undefined;
     do {
       const page = await translated(this.name, prefix ?? "list", () =>
@@ -92,6 +113,7 @@ export class S3Objects {
           new ListObjectsV2Command({
             Bucket: this.bucket,
             ...(prefix === undefined ? {} : { Prefix: prefix }),
+            ...(after === undefined || after === "" ? {} : { StartAfter: after }),
             ...(token === undefined ? {} : { ContinuationToken: token }),
           }),
         ),
@@ -104,9 +126,11 @@ export class S3Objects {
   }
 
   /** Size and ETag alone. @returns undefined when there is no such key, or no such bucket. */
-  protected async head(key: string) {
+  protected async head(key: string, checksums?: "ENABLED") {
     try {
-      return await this.client.send(new HeadObjectCommand({ Bucket: this.bucket, Key: key }));
+      const object = { Bucket: this.bucket, Key: key };
+      const mode = checksums === undefined ? {} : { ChecksumMode: checksums };
+      return await this.client.send(new HeadObjectCommand({ ...object, ...mode }));
     } catch (thrown) {
       if (sdkError(thrown).status === 404) return undefined;
       throw fromSdk(thrown, this.name, key);

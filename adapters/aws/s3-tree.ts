@@ -1,6 +1,6 @@
 import { GetObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
-import { type Body, type Sha256, sha256Of } from "../../mirror/body.ts";
+import { type Body, isSpool, type Sha256, sha256Of } from "../../mirror/body.ts";
 import { misuse } from "../../mirror/errors.ts";
 import type { StoredObject, Tree } from "../../mirror/ports.ts";
 import { parseTreeKey, type TreeKey } from "../../mirror/tree-keys.ts";
@@ -36,13 +36,10 @@ export class S3Tree implements Tree {
     return answer === "stored" ? "created" : "exists";
   }
 
-  async replace(
-    key: TreeKey,
-    bytes: Uint8Array,
-    previous: string | undefined,
-  ): Promise<"replaced" | "changed"> {
+  async replace(key: TreeKey, body: Body, previous: string | undefined): Promise<"replaced" | "changed"> {
     const only = previous === undefined ? "absent" : { etag: previous };
-    const answer = await this.#objects.put(key, bytes, sha256Of(bytes), { ...objectHeaders(key), only });
+    const sha256 = isSpool(body) ? body.sha256 : sha256Of(body);
+    const answer = await this.#objects.put(key, body, sha256, { ...objectHeaders(key), only });
     return answer === "stored" ? "replaced" : "changed";
   }
 
@@ -62,8 +59,15 @@ export class S3Tree implements Tree {
     return this.#objects.open(key, parseTreeKey(key)?.kind === "zip" ? 0 : AT_ONCE);
   }
 
-  keys(): AsyncIterable<{ readonly key: string; readonly size: number }> {
-    return this.#objects.keys();
+  keys(after?: string): AsyncIterable<{ readonly key: string; readonly size: number }> {
+    return this.#objects.keys(undefined, after);
+  }
+
+  /** S3 keeps what every object of ours was stored with, and checked it then (Amazon S3, Checking object integrity). */
+  checksum(
+    key: TreeKey,
+  ): Promise<{ readonly size: number; readonly sha256: Sha256 | undefined } | undefined> {
+    return this.#objects.checksum(key);
   }
 
   /**

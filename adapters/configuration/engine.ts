@@ -1,15 +1,20 @@
 import { z } from "zod";
 import { indexStamp } from "../../gomod/index-stamp.ts";
-import { parsedBy } from "../../mirror/configuration-field.ts";
+import { parsedBy, pathPattern } from "../../mirror/configuration-field.ts";
 import { misuse } from "../../mirror/errors.ts";
+import { garbageShape } from "../../mirror/garbage/settings.ts";
 import { INDEX_FEED, isBackfill } from "../../mirror/orders.ts";
 import { maintenanceWindows } from "../../mirror/pause.ts";
 import { policyShape } from "../../mirror/policy.ts";
+import { snapshotsShape } from "../../mirror/snapshot/schedule.ts";
 import { subscriptions } from "../../mirror/subscription.ts";
+import { PUBLIC_DATABASE_KEY } from "../../sumdb/known-databases.ts";
+import { parseVerifierKey } from "../../sumdb/note.ts";
 import { TILE_EXTENTS } from "../../sumdb/tile-extent.ts";
 import { egressShape } from "../egress/egress.ts";
 import { upstreamsShape } from "../upstream/upstreams-shape.ts";
 import { plainUrl } from "./fields.ts";
+import { issueText } from "./issue-text.ts";
 import { sumdbShape } from "./sumdb-shape.ts";
 
 const index = z.strictObject({
@@ -53,7 +58,7 @@ export const engineFields = {
    */
   sumdbTiles: z.enum(TILE_EXTENTS).default("upper"),
   /** GONOSUMDB patterns of module paths that no checksum database covers. */
-  noSumdb: z.array(z.string().min(1).max(512)).max(1_000).default([]),
+  noSumdb: z.array(pathPattern).max(1_000).default([]),
   subscriptions,
   feeds,
   /** The Go vulnerability database that is mirrored: what GOVULNDB would name. */
@@ -62,13 +67,36 @@ export const engineFields = {
   egress: egressShape.prefault({}),
   /** Times of the week in which no feed is read, in UTC. */
   maintenance: maintenanceWindows.default([]),
+  /** How often a snapshot is taken, and how long it is kept; left out: by hand alone. */
+  snapshots: snapshotsShape.optional(),
+  /** What is kept that nothing asks for any more, and for how long (docs/garbage.md). */
+  garbage: garbageShape.prefault({}),
 };
 
 /** What fields of a configuration say of one another. */
 export function checkEngine(
-  { upstreams, sumdb }: Pick<EngineConfiguration, "upstreams" | "sumdb">,
+  { upstreams, sumdb, subscriptions: wanted, feeds: learnt, policy, vulndb }: EngineConfiguration,
   context: z.RefinementCtx,
 ): void {
+  const issue = (path: string[], message: string) => context.addIssue({ code: "custom", path, message });
+  if (wanted.length > 0 && learnt.indexes.length === 0 && learnt.poll === undefined)
+    issue(
+      ["subscriptions"],
+      'nothing would be found of them, for there are no feeds; give feeds too, such as {"poll": {}}',
+    );
+  if (policy.vulnerabilities !== undefined && vulndb === undefined)
+    issue(
+      ["policy", "vulnerabilities"],
+      "asks a vulnerability database, and none is mirrored; give vulndb too",
+    );
+  const databases = [PUBLIC_DATABASE_KEY, ...sumdb.map(({ key }) => key)].map(
+    (key) => parseVerifierKey(key).name,
+  );
+  policy.cooldown?.anchors.forEach(({ database }, at) => {
+    if (databases.includes(database)) return;
+    const message = `${JSON.stringify(database)}: no checksum database of that name; there are ${databases.join(", ")}`;
+    context.addIssue({ code: "custom", path: ["policy", "cooldown", "anchors", at, "database"], message });
+  });
   sumdb.forEach(({ upstream }, at) => {
     if (upstream === undefined || upstreams.some(({ name }) => name === upstream)) return;
     const names = upstreams.map(({ name }) => name).join(", ");
@@ -99,9 +127,8 @@ export function engineOf(configuration: EngineConfiguration): EngineConfiguratio
 export function parseEngine(text: string): EngineConfiguration {
   const parsed = engine.superRefine(checkEngine).safeParse(JSON.parse(text));
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const field = issue?.path.join(".") ?? "configuration";
-  throw misuse(field, `configuration: ${field}: ${issue?.message ?? "not understood"}`);
+  const { field, problem } = issueText(parsed.error.issues);
+  throw misuse(field, `configuration: ${field}: ${problem}`);
 }
 
 /** Of an index: the name of its watermark, and of the requests that it makes. */

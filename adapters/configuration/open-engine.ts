@@ -2,7 +2,7 @@ import { indexStamp } from "../../gomod/index-stamp.ts";
 import { makePolicy, type Policy } from "../../mirror/policy.ts";
 import { Subscriptions } from "../../mirror/subscription.ts";
 import type { FeedSettings } from "../../mirror/tick.ts";
-import { configuredEgress } from "../egress/egress.ts";
+import { configuredEgress, type Egress } from "../egress/egress.ts";
 import { trustExtraCa } from "../egress/root-certificates.ts";
 import { HttpModuleIndex } from "../upstream/module-index.ts";
 import type { SourceOptions } from "../upstream/sources.ts";
@@ -16,18 +16,31 @@ import { sumdbEntries } from "./sumdb-shape.ts";
 export type EngineSources = Required<Pick<SourceOptions, "url" | "sumdbs" | "noSumdb" | "tiles" | "egress">>;
 
 /**
- * What a configuration says of sources. Once in a process: an extra CA is trusted from then on by all that it asks.
- * @throws MirrorError misuse naming the field: a token that cannot be read here, or a CA file that is none.
+ * The way out of a configuration. An extra CA is trusted from then on by all that this process asks.
+ * @param readSecret reads the proxy's login.
+ * @throws MirrorError misuse naming the field: a CA file that is none, or a secret that cannot be read here.
  */
-export function engineSources(engine: EngineConfiguration, stores: TokenStores): EngineSources {
-  const { egress, upstreams, sumdb, noSumdb, sumdbTiles } = engine;
+export function engineEgress({ egress }: EngineConfiguration, readSecret: TokenStores["secret"]): Egress {
   if (egress.extraCa !== undefined) trustExtraCa(egress.extraCa, "egress.extraCa");
+  return configuredEgress(egress, readSecret);
+}
+
+/**
+ * What a configuration says of sources.
+ * @throws MirrorError misuse naming the field: a token that cannot be read here; and as engineEgress.
+ */
+export function engineSources(
+  engine: EngineConfiguration,
+  stores: TokenStores,
+  egress = engineEgress(engine, stores.secret),
+): EngineSources {
+  const { upstreams, sumdb, noSumdb, sumdbTiles } = engine;
   return {
     url: upstreamEntries(upstreams, stores),
     sumdbs: sumdbEntries(sumdb),
     noSumdb: noSumdb.join(","),
     tiles: sumdbTiles,
-    egress: configuredEgress(egress, stores.secret),
+    egress,
   };
 }
 

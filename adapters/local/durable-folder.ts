@@ -5,7 +5,7 @@ import {
   constants,
   fsync,
   lstatSync,
-  mkdirSync,
+  mkdir,
   open,
   openSync,
   readdirSync,
@@ -25,6 +25,7 @@ const REMEMBERED_FOLDERS = 100_000;
 
 const fsyncLater = promisify(fsync);
 const openLater = promisify(open);
+const makeLater = promisify(mkdir);
 const closeLater = promisify(close);
 const writeLater = promisify(write);
 
@@ -44,13 +45,14 @@ export class TemporaryFolder {
   }
 
   /**
-   * Writes `bytes` to a new file and waits until they are on the disk. Only fsync leaves this thread: all else is
-   * a few microseconds in the page cache, less than the thread pool's own cost.
+   * Writes `bytes` to a new file and waits until they are on the disk. What may have to wait for the file system's
+   * journal (a new name, fsync) leaves this thread; all else is a few microseconds in the page cache, less than the
+   * thread pool's own cost.
    * @returns its path; after an error there is no such file.
    */
   async write(bytes: Uint8Array): Promise<string> {
     const path = this.name();
-    const file = openSync(path, "wx", 0o644);
+    const file = await openLater(path, "wx", 0o644);
     try {
       for (let at = 0; at < bytes.byteLength; ) {
         at +=
@@ -122,11 +124,11 @@ export class DurableFolders {
   }
 
   /** Makes `folder` and its parents where they are missing; `settle` makes their names durable. */
-  make(folder: string): void {
+  async make(folder: string): Promise<void> {
     if (folder === this.#root || this.#plain.has(folder)) return;
-    this.make(dirname(folder));
+    await this.make(dirname(folder));
     try {
-      mkdirSync(folder);
+      await makeLater(folder);
     } catch (error) {
       if (codeOf(error) !== "EEXIST") throw error;
       if (!lstatSync(folder).isDirectory()) throw notPlain(folder);

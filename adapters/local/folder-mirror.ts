@@ -29,6 +29,14 @@ export interface FolderMirror {
   close(): Promise<void>;
 }
 
+export interface OpenOptions {
+  readonly mode: LedgerMode;
+  /** A folder with a tree and without a ledger is a mirror that has lost it: a new one is made. */
+  readonly lostLedger?: boolean;
+  /** To write, nothing is made where there is no mirror: for what changes one that is there. */
+  readonly existing?: boolean;
+}
+
 const LEDGER = "ledger.sqlite";
 
 /**
@@ -41,14 +49,15 @@ const LEDGER = "ledger.sqlite";
  */
 export async function openFolderMirror(
   address: string,
-  { mode }: { readonly mode: LedgerMode },
+  { mode, lostLedger = false, existing = false }: OpenOptions,
 ): Promise<FolderMirror> {
   const root = resolve(address);
   const [tree, vault, tmp] = [join(root, "tree"), join(root, "vault"), join(root, "tmp")];
   let ledger: SqliteLedger | undefined;
   try {
-    if (mode === "write") makeFolder(root, address);
-    refuseForeign(root, address, mode);
+    const makes = mode === "write" && !existing;
+    if (makes) makeFolder(root, address);
+    refuseForeign(root, address, makes, lostLedger && isFolder(tree));
     refuseNetwork(root);
     ledger = openSqliteLedger(join(root, LEDGER), mode, address);
     const temporary = new TemporaryFolder(tmp);
@@ -105,14 +114,24 @@ function syncFolder(path: string): void {
   }
 }
 
-/** A folder with something in it, but no ledger, is someone else's. */
-function refuseForeign(root: string, address: string, mode: LedgerMode): void {
+function isFolder(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+/** A folder with something in it, but no ledger, is someone else's, unless an operator says that the ledger is lost. */
+function refuseForeign(root: string, address: string, makes: boolean, isOurs: boolean): void {
   const ledger = lstatSync(join(root, LEDGER), { throwIfNoEntry: false });
   if (ledger !== undefined) {
     if (!ledger.isFile()) throw notPlain(join(address, LEDGER));
     return;
   }
-  if (mode !== "write") throw misuse(address, `${address}: no mirror here; \`modferry sync\` makes one`);
+  if (isOurs) return;
+  if (isFolder(join(root, "tree")) && isFolder(join(root, "vault")))
+    throw misuse(
+      address,
+      `${address}: no mirror here as it stands: its ${LEDGER} is lost; \`modferry rebuild-ledger\` makes it anew from the tree`,
+    );
+  if (!makes) throw misuse(address, `${address}: no mirror here; \`modferry sync\` makes one`);
   const found = readdirSync(root).sort()[0];
   if (found === undefined) return;
   throw misuse(

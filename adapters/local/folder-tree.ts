@@ -1,5 +1,7 @@
-import { linkSync, lstatSync, readdirSync, renameSync, unlinkSync } from "node:fs";
+import { lstatSync, readdirSync, renameSync, unlinkSync } from "node:fs";
+import { link } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { comparePaths } from "../../gomod/module-path.ts";
 import { type Body, isSpool, type Sha256, sha256Of } from "../../mirror/body.ts";
 import { MirrorError } from "../../mirror/errors.ts";
 import type { StoredObject, Tree } from "../../mirror/ports.ts";
@@ -41,16 +43,16 @@ export class FolderTree implements Tree {
       const path = join(this.#root, key);
       const folder = dirname(path);
       if (!isSpool(body) && sha256Of(body) !== sha256) throw damaged(key, sha256);
-      this.#folders.make(folder);
+      await this.#folders.make(folder);
       let answer: "created" | "exists" = "exists";
       if (!isThere(path)) {
         const temporary = isSpool(body)
           ? await receiveSpool(this.#temporary, key, body, sha256)
           : await this.#temporary.write(body);
         try {
-          answer = this.#link(temporary, path);
+          answer = await this.#link(temporary, path);
         } finally {
-          discard(temporary);
+          await discard(temporary);
         }
       }
       // Also for `exists`: its writer may have died, or may still be, between link and fsync.
@@ -61,26 +63,26 @@ export class FolderTree implements Tree {
     }
   }
 
-  async replace(
-    key: TreeKey,
-    bytes: Uint8Array,
-    previous: string | undefined,
-  ): Promise<"replaced" | "changed"> {
+  async replace(key: TreeKey, body: Body, previous: string | undefined): Promise<"replaced" | "changed"> {
     const path = join(this.#root, key);
     return inTurn(path, async () => {
       try {
-        this.#folders.make(dirname(path));
-        if ((await this.#read(key, Number.POSITIVE_INFINITY))?.etag !== previous) return "changed";
-        const temporary = await this.#temporary.write(bytes);
+        await this.#folders.make(dirname(path));
+        const found = await this.open(key);
+        await found?.close();
+        if (found?.etag !== previous) return "changed";
+        const temporary = isSpool(body)
+          ? await receiveSpool(this.#temporary, key, body, body.sha256)
+          : await this.#temporary.write(body);
         try {
           if (previous === undefined) {
-            if (this.#link(temporary, path) === "exists") return "changed";
+            if ((await this.#link(temporary, path)) === "exists") return "changed";
           } else {
             renameSync(temporary, path);
             this.#folders.wrote(dirname(path));
           }
         } finally {
-          discard(temporary);
+          await discard(temporary);
         }
         await this.#folders.settle(dirname(path));
         return "replaced";
@@ -137,13 +139,13 @@ export class FolderTree implements Tree {
     }
   }
 
-  async *keys(): AsyncGenerator<{ key: string; size: number }> {
-    const folders = [""];
-    for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
-      for (const { key, size } of this.#entries(folder)) {
-        if (size === undefined) folders.push(`${key}/`);
-        else yield { key, size };
-      }
+  async *keys(after = ""): AsyncGenerator<{ key: string; size: number }> {
+    // A folder stands where its name with the slash does: so `a-b/…`, `a.zip`, `a/…`, `a0` come in the order of their keys.
+    const left = this.#entries("", after);
+    for (let entry = left.pop(); entry !== undefined; entry = left.pop()) {
+      const { key, size } = entry;
+      if (size === undefined) for (const inside of this.#entries(key, after)) left.push(inside);
+      else yield { key, size };
     }
   }
 
@@ -152,16 +154,30 @@ export class FolderTree implements Tree {
     return undefined;
   }
 
-  /** What lies in one folder; a size for files only. Names that vanish meanwhile are left out. */
-  #entries(folder: string): { key: string; size: number | undefined }[] {
+  /**
+   * What lies in one folder and may be or hold something behind `after`, last first; folders end in a slash and have no
+   * size. Names that vanish meanwhile are left out.
+   */
+  #entries(folder: string, after: string): { key: string; size: number | undefined }[] {
     try {
-      return readdirSync(join(this.#root, folder)).flatMap((name) => {
-        const key = `${folder}${name}`;
-        const stat = lstatSync(join(this.#root, key), { throwIfNoEntry: false });
-        if (stat === undefined) return [];
-        if (!stat.isFile() && !stat.isDirectory()) throw notPlain(key);
-        return [{ key, size: stat.isFile() ? stat.size : undefined }];
-      });
+      const found = readdirSync(join(this.#root, folder)).flatMap(
+        (name): { key: string; size: number | undefined }[] => {
+          const key = `${folder}${name}`;
+          // Neither the file nor what a folder of this name holds.
+          if (
+            comparePaths(key, after) <= 0 &&
+            !after.startsWith(`${key}/`) &&
+            comparePaths(`${key}/`, after) <= 0
+          )
+            return [];
+          const stat = lstatSync(join(this.#root, key), { throwIfNoEntry: false });
+          if (stat === undefined) return [];
+          if (!stat.isFile() && !stat.isDirectory()) throw notPlain(key);
+          if (stat.isDirectory()) return [{ key: `${key}/`, size: undefined }];
+          return comparePaths(key, after) <= 0 ? [] : [{ key, size: stat.size }];
+        },
+      );
+      return found.sort((a, b) => comparePaths(b.key, a.key));
     } catch (error) {
       throw fileError(error, folder === "" ? this.#root : folder);
     }
@@ -182,16 +198,16 @@ export class FolderTree implements Tree {
   }
 
   /** Gives a finished temporary file the object's name. */
-  #link(temporary: string, path: string): "created" | "exists" {
+  async #link(temporary: string, path: string): Promise<"created" | "exists"> {
     try {
-      linkSync(temporary, path);
+      await link(temporary, path);
     } catch (error) {
       if (codeOf(error) === "EEXIST") return "exists";
       if (codeOf(error) !== "ENOENT") throw error;
       // Someone removed the folder behind our back: it is made once more.
       this.#folders.forget();
-      this.#folders.make(dirname(path));
-      linkSync(temporary, path);
+      await this.#folders.make(dirname(path));
+      await link(temporary, path);
     }
     this.#folders.wrote(dirname(path));
     return "created";

@@ -2,15 +2,18 @@ import type { ModulePath } from "../../gomod/module-path.ts";
 import type { ModuleVersion } from "../../gomod/version.ts";
 import type { JournalEntry, OpenWork, RecordChange, StateCount } from "../../mirror/ledger-entries.ts";
 import type { RequestKey } from "../../mirror/orders.ts";
-import type { Ledger } from "../../mirror/ports.ts";
+import type { Ledger, WantedPlace } from "../../mirror/ports.ts";
 import type { State, VersionRecord } from "../../mirror/records.ts";
 import type { RequestRecord } from "../../mirror/requests.ts";
+import { requireWholeNumbers } from "../../mirror/whole-numbers.ts";
 import { MemorySeries, revise } from "./memory-series.ts";
+
+const HOUR = 3_600_000;
 
 /** A Ledger in memory, for tests; `fault` decides what goes wrong. What goes in and out is copied. */
 export class MemoryLedger extends MemorySeries implements Ledger {
   /** Every journal line, in the order written. */
-  readonly journal: JournalEntry[] = [];
+  readonly journalLines: JournalEntry[] = [];
   readonly #records = new Map<string, VersionRecord>();
   readonly #requests = new Map<string, RequestRecord>();
   readonly #orders = new Map<string, Set<number>>();
@@ -29,22 +32,35 @@ export class MemoryLedger extends MemorySeries implements Ledger {
 
   write(changes: readonly RecordChange[]): Promise<(VersionRecord | "changed")[]> {
     const copies = structuredClone(changes);
-    return this.call("write", copies[0] ? nameOf(copies[0].record) : "", () =>
-      copies.map(({ record, journal, work = [] }) => {
+    return this.call("write", copies[0] ? nameOf(copies[0].record) : "", () => {
+      for (const { record } of copies) requireWholeNumbers(nameOf(record), record);
+      return copies.map(({ record, journal, work = [] }) => {
         const stored = revise(this.#records, nameOf(record), record);
         if (stored === "changed") return stored;
-        if (journal !== undefined) this.journal.push(journal);
+        if (journal !== undefined) this.journalLines.push(journal);
         for (const { feed, window, change } of work) {
           const windows = this.#openWork.get(feed) ?? new Map<string, number>();
           this.#openWork.set(feed, windows.set(window, (windows.get(window) ?? 0) + change));
         }
         return stored;
-      }),
+      });
+    });
+  }
+
+  /** In the order in which they came. */
+  async *records(after?: ModuleVersion): AsyncGenerator<VersionRecord> {
+    const all = await this.call("records", "", () => this.#copies(() => true));
+    yield* all.slice(
+      after === undefined ? 0 : all.findIndex((record) => nameOf(record) === nameOf(after)) + 1,
     );
   }
 
-  async *records(): AsyncGenerator<VersionRecord> {
-    yield* await this.call("records", "", () => this.#copies(() => true));
+  async *journal(from: number, to: number): AsyncGenerator<JournalEntry> {
+    yield* await this.call("journal", "", () =>
+      structuredClone(this.journalLines)
+        .filter(({ at }) => at >= from && at < to)
+        .sort((a, b) => Math.floor(a.at / HOUR) - Math.floor(b.at / HOUR)),
+    );
   }
 
   due(before: number, limit: number): Promise<VersionRecord[]> {
@@ -59,7 +75,7 @@ export class MemoryLedger extends MemorySeries implements Ledger {
 
   inState(
     state: State,
-    { limit, after }: { readonly limit: number; readonly after?: VersionRecord },
+    { limit, after }: { readonly limit: number; readonly after?: WantedPlace },
   ): Promise<VersionRecord[]> {
     return this.call("inState", state, () =>
       this.#copies((record) => record.state === state)
@@ -77,13 +93,20 @@ export class MemoryLedger extends MemorySeries implements Ledger {
     });
   }
 
-  async *openWork(feed: string, from: string): AsyncGenerator<OpenWork> {
+  async *openWork(feed: string, before?: string): AsyncGenerator<OpenWork> {
     yield* await this.call("openWork", feed, () =>
       [...(this.#openWork.get(feed) ?? [])]
         .map(([window, open]) => ({ window, open }))
-        .filter(({ window, open }) => open !== 0 && window >= from)
+        .filter(({ window, open }) => open !== 0 && (before === undefined || window < before))
         .sort((a, b) => (a.window < b.window ? -1 : 1)),
     );
+  }
+
+  forgetWork(feed: string, before: string): Promise<void> {
+    return this.call("forgetWork", feed, () => {
+      const windows = this.#openWork.get(feed) ?? new Map<string, number>();
+      for (const [window, open] of windows) if (open === 0 && window < before) windows.delete(window);
+    });
   }
 
   readRequest(key: RequestKey): Promise<RequestRecord | undefined> {
@@ -94,7 +117,14 @@ export class MemoryLedger extends MemorySeries implements Ledger {
 
   writeRequest(record: RequestRecord): Promise<RequestRecord | "changed"> {
     const copy = structuredClone(record);
-    return this.call("writeRequest", requestOf(copy), () => revise(this.#requests, requestOf(copy), copy));
+    return this.call("writeRequest", requestOf(copy), () => {
+      requireWholeNumbers(`request ${copy.name}/${copy.time}`, copy);
+      return revise(this.#requests, requestOf(copy), copy);
+    });
+  }
+
+  async *requests(): AsyncGenerator<RequestRecord> {
+    yield* await this.call("requests", "", () => structuredClone([...this.#requests.values()]));
   }
 
   dueRequests(before: number, limit: number): Promise<RequestRecord[]> {
@@ -134,7 +164,7 @@ function requestOf({ name, time }: RequestKey): string {
 }
 
 /** The longest wanted first; of the same moment by name. */
-function byWait(a: VersionRecord, b: VersionRecord): number {
+function byWait(a: WantedPlace, b: WantedPlace): number {
   return a.wantedAt - b.wantedAt || Buffer.compare(Buffer.from(nameOf(a)), Buffer.from(nameOf(b)));
 }
 

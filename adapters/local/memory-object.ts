@@ -12,3 +12,10 @@ export function memoryObject(bytes: Uint8Array, etag: string): StoredObject {
     close: async () => {},
   };
 }
+
+/** All chunks as one. */
+export async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const collected: Uint8Array[] = [];
+  for await (const chunk of chunks) collected.push(chunk);
+  return Buffer.concat(collected);
+}

@@ -1,9 +1,10 @@
+import { comparePaths } from "../../gomod/module-path.ts";
 import { type Body, isSpool, type Sha256, sha256Of } from "../../mirror/body.ts";
 import { MirrorError } from "../../mirror/errors.ts";
 import type { StoredObject, Tree } from "../../mirror/ports.ts";
 import type { TreeKey } from "../../mirror/tree-keys.ts";
 import { type FaultHook, underFault } from "./fault.ts";
-import { memoryObject } from "./memory-object.ts";
+import { collect, memoryObject } from "./memory-object.ts";
 
 /** A write that took effect: `create` made the key, `replace` stored new bytes under it, `remove` took it away. */
 export interface TreeWrite {
@@ -34,9 +35,9 @@ export class MemoryTree implements Tree {
     });
   }
 
-  replace(key: TreeKey, bytes: Uint8Array, previous: string | undefined): Promise<"replaced" | "changed"> {
-    const copy = Uint8Array.from(bytes);
-    return underFault(this.#fault, { method: "tree.replace", key }, () => {
+  async replace(key: TreeKey, body: Body, previous: string | undefined): Promise<"replaced" | "changed"> {
+    const copy = isSpool(body) ? await collect(body.stream()) : Uint8Array.from(body);
+    return await underFault(this.#fault, { method: "tree.replace", key }, () => {
       const current = this.#objects.get(key);
       if ((current && sha256Of(current)) !== previous) return "changed";
       this.#store("replace", key, copy);
@@ -71,8 +72,10 @@ export class MemoryTree implements Tree {
     });
   }
 
-  async *keys(): AsyncGenerator<{ key: string; size: number }> {
-    for (const [key, bytes] of [...this.#objects]) yield { key, size: bytes.byteLength };
+  async *keys(after = ""): AsyncGenerator<{ key: string; size: number }> {
+    const behind = [...this.#objects].filter(([key]) => comparePaths(key, after) > 0);
+    for (const [key, bytes] of behind.sort(([a], [b]) => comparePaths(a, b)))
+      yield { key, size: bytes.byteLength };
   }
 
   async link(): Promise<undefined> {
@@ -83,10 +86,4 @@ export class MemoryTree implements Tree {
     this.#objects.set(key, bytes);
     this.writes.push({ op, key });
   }
-}
-
-async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const collected: Uint8Array[] = [];
-  for await (const chunk of chunks) collected.push(chunk);
-  return Buffer.concat(collected);
 }

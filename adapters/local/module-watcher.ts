@@ -1,6 +1,6 @@
 import { basename, dirname } from "node:path";
 import { watch } from "chokidar";
-import { misuse } from "../../mirror/errors.ts";
+import { type MirrorError, misuse } from "../../mirror/errors.ts";
 
 /** What tells which modules a project needs. */
 const NAMES = new Set(["go.mod", "go.sum", "go.work", "go.work.sum"]);
@@ -20,11 +20,14 @@ export interface ModuleWatcher {
  * Watches go.mod, go.sum and go.work files below some folders: those that are there, and those that come.
  * @param changed is told of the folders of what has changed since it was last told, those found first among them; never
  * before it has ended with the last ones.
+ * @param failed is told of what cannot be watched any more, or not yet, once all that was there is: a folder that came
+ * since, when the system watches no more files. The rest is watched on.
  * @throws MirrorError misuse where the system watches no more files.
  */
 export async function watchModules(
   folders: readonly string[],
   changed: (folders: readonly string[]) => Promise<void>,
+  failed: (error: MirrorError) => void,
 ): Promise<ModuleWatcher> {
   const waiting = new Set<string>();
   let timer: NodeJS.Timeout | undefined;
@@ -51,10 +54,20 @@ export async function watchModules(
     timer = setTimeout(tell, QUIET);
   };
   for (const event of ["add", "change", "unlink"] as const) watcher.on(event, note);
-  await new Promise<void>((ready, failed) => {
-    watcher.once("ready", ready);
-    watcher.on("error", (cause) => failed(unwatchable(folders, cause)));
-  });
+  let isReady = false;
+  try {
+    await new Promise<void>((ready, fail) => {
+      watcher.once("ready", () => {
+        isReady = true;
+        ready();
+      });
+      watcher.on("error", (cause) => (isReady ? failed : fail)(unwatchable(folders, cause)));
+    });
+  } catch (error) {
+    clearTimeout(timer);
+    await watcher.close();
+    throw error;
+  }
   return {
     close: async () => {
       clearTimeout(timer);
@@ -64,7 +77,7 @@ export async function watchModules(
   };
 }
 
-function unwatchable(folders: readonly string[], cause: unknown): Error {
+function unwatchable(folders: readonly string[], cause: unknown): MirrorError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   const remedy = /ENOSPC|EMFILE/.test(reason)
     ? "raise fs.inotify.max_user_watches, or name fewer folders"

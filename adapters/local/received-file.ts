@@ -1,5 +1,5 @@
-import { linkSync, unlinkSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { linkSync } from "node:fs";
+import { open, unlink } from "node:fs/promises";
 import { type Sha256, type Spool, sha256Stream } from "../../mirror/body.ts";
 import { MirrorError } from "../../mirror/errors.ts";
 import { syncFile, type TemporaryFolder } from "./durable-folder.ts";
@@ -25,16 +25,16 @@ export async function receiveSpool(
     await syncFile(temporary);
     if ((await sha256OfFile(temporary, key)) !== sha256) throw damaged(key, sha256);
   } catch (error) {
-    discard(temporary);
+    await discard(temporary);
     throw error;
   }
   return temporary;
 }
 
 /** Removes a temporary file, unless a rename has already moved it; what stays behind, the next run sweeps. */
-export function discard(path: string): void {
+export async function discard(path: string): Promise<void> {
   try {
-    unlinkSync(path);
+    await unlink(path);
   } catch (error) {
     if (codeOf(error) !== "ENOENT") throw error;
   }

@@ -1,6 +1,10 @@
-import { existsSync } from "node:fs";
+import { accessSync, constants, copyFileSync, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { pathToFileURL } from "node:url";
 import { misuse } from "../../mirror/errors.ts";
+import { codeOf } from "./file-error.ts";
 import { sqliteError } from "./sqlite-error.ts";
 
 /** The ledger's format, kept in SQLite's user_version; a newer one is refused. */
@@ -81,7 +85,8 @@ export function openDatabase(path: string, mode: "write" | "read"): DatabaseSync
   }
   let database: DatabaseSync | undefined;
   try {
-    database = new DatabaseSync(path, { readOnly: mode === "read", timeout: BUSY_TIMEOUT });
+    const location = mode === "read" && isOnReadOnlyMedium(path) ? unchanging(path) : path;
+    database = new DatabaseSync(location, { readOnly: mode === "read", timeout: BUSY_TIMEOUT });
     if (!isLedger(database, path)) {
       if (mode === "read") throw misuse(path, `${path}: holds no ledger yet; run \`modferry sync\` first`);
       create(database, path);
@@ -100,6 +105,35 @@ export function openDatabase(path: string, mode: "write" | "read"): DatabaseSync
     database?.close();
     throw sqliteError(error, path);
   }
+}
+
+/** A disc, or a file system that is mounted so: nobody writes there, and no file of locks can be made beside the ledger. */
+function isOnReadOnlyMedium(path: string): boolean {
+  try {
+    accessSync(dirname(path), constants.W_OK);
+    return false;
+  } catch (error) {
+    return codeOf(error) === "EROFS";
+  }
+}
+
+/**
+ * A ledger on such a medium (SQLite, URI filenames: `immutable`). A write-ahead log beside it, which a writer that was
+ * killed has left, would not be read then: both are read from a copy.
+ */
+function unchanging(path: string): URL {
+  const log = `${path}-wal`;
+  if ((statSync(log, { throwIfNoEntry: false })?.size ?? 0) === 0) {
+    const url = pathToFileURL(path);
+    url.search = "immutable=1";
+    return url;
+  }
+  const folder = mkdtempSync(join(tmpdir(), "modferry-ledger-"));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const copy = join(folder, basename(path));
+  copyFileSync(path, copy);
+  copyFileSync(log, `${copy}-wal`);
+  return pathToFileURL(copy);
 }
 
 /** Whether the tables are there; false for an empty database. */

@@ -3,9 +3,10 @@ import type { ModulePath } from "../../gomod/module-path.ts";
 import type { ModuleVersion } from "../../gomod/version.ts";
 import type { JournalEntry, OpenWork, RecordChange, StateCount } from "../../mirror/ledger-entries.ts";
 import type { RequestKey } from "../../mirror/orders.ts";
-import type { Ledger } from "../../mirror/ports.ts";
+import type { Ledger, WantedPlace } from "../../mirror/ports.ts";
 import type { State, VersionRecord } from "../../mirror/records.ts";
 import type { RequestRecord } from "../../mirror/requests.ts";
+import { requireWholeNumbers } from "../../mirror/whole-numbers.ts";
 import { openDatabase } from "./sqlite-database.ts";
 import { sqliteError } from "./sqlite-error.ts";
 import { nextOf, recordOf, recordsOf, revise } from "./sqlite-rows.ts";
@@ -37,6 +38,8 @@ export function openSqliteLedger(path: string, mode: LedgerMode, mirror = path):
   }
 }
 
+/** Sorts behind every window. */
+const AFTER_ALL_HOURS = "~";
 const NO_LOCK: WriterLock = { check: () => {}, release: () => {} };
 
 /** A Ledger in one SQLite file: one process writes it, others may read it meanwhile. */
@@ -60,13 +63,14 @@ export class SqliteLedger extends SqliteSeries implements Ledger {
     );
   }
 
-  write(changes: readonly RecordChange[]): Promise<(VersionRecord | "changed")[]> {
+  async write(changes: readonly RecordChange[]): Promise<(VersionRecord | "changed")[]> {
+    for (const { record } of changes) requireWholeNumbers(`${record.path}@${record.version}`, record);
     const rows = changes.map(({ record, journal, work = [] }) => ({
       ...nextOf(record),
       journal: journal && { ...journal },
       work: [...work],
     }));
-    return this.session.writing(() =>
+    return await this.session.writing(() =>
       rows.map(({ stored, text, read, journal, work }) => {
         const { path, version, revision, due = null, wantedAt } = stored;
         const state = stored.state === "READY" ? null : stored.state;
@@ -83,8 +87,9 @@ export class SqliteLedger extends SqliteSeries implements Ledger {
     );
   }
 
-  async *records(): AsyncGenerator<VersionRecord> {
-    let last = { path: "", version: "" };
+  /** By path, then version, both by bytes. */
+  async *records(after?: ModuleVersion): AsyncGenerator<VersionRecord> {
+    let last: { readonly path: string; readonly version: string } = after ?? { path: "", version: "" };
     for (;;) {
       const page = this.session.reading(() =>
         this.session.sql.pageOfVersions.all(last.path, last.version, PAGE),
@@ -96,6 +101,21 @@ export class SqliteLedger extends SqliteSeries implements Ledger {
     }
   }
 
+  /** Within an hour in the order written. */
+  async *journal(from: number, to: number): AsyncGenerator<JournalEntry> {
+    let last = { hour: hourOf(from), id: -1 };
+    for (;;) {
+      const page = this.session.reading(() =>
+        this.session.sql.pageOfJournal.all(last.hour, last.id, hourOf(to), from, to, PAGE),
+      );
+      for (const { event, path, version, at } of page)
+        yield { event, version: { path, version }, at } as JournalEntry;
+      const end = page.at(-1);
+      if (end === undefined || page.length < PAGE) return;
+      last = { hour: String(end.hour), id: Number(end.id) };
+    }
+  }
+
   async due(before: number, limit: number): Promise<VersionRecord[]> {
     return this.session.reading(() =>
       this.session.sql.dueVersions.all(before, limit).flatMap(recordsOf<VersionRecord>),
@@ -104,7 +124,7 @@ export class SqliteLedger extends SqliteSeries implements Ledger {
 
   async inState(
     state: State,
-    { limit, after }: { readonly limit: number; readonly after?: VersionRecord },
+    { limit, after }: { readonly limit: number; readonly after?: WantedPlace },
   ): Promise<VersionRecord[]> {
     const { wantedAt, path, version } = after ?? {
       wantedAt: Number.NEGATIVE_INFINITY,
@@ -122,19 +142,24 @@ export class SqliteLedger extends SqliteSeries implements Ledger {
     return { count: Number(row?.n), ...(typeof oldest === "number" ? { oldest } : {}) };
   }
 
-  async *openWork(feed: string, from: string): AsyncGenerator<OpenWork> {
-    const rows = this.session.reading(() => this.session.sql.openWork.all(feed, from));
+  async *openWork(feed: string, before = AFTER_ALL_HOURS): AsyncGenerator<OpenWork> {
+    const rows = this.session.reading(() => this.session.sql.openWork.all(feed, before));
     for (const { hour, open } of rows) yield { window: String(hour), open: Number(open) };
+  }
+
+  async forgetWork(feed: string, before: string): Promise<void> {
+    await this.session.writing(() => void this.session.sql.forgetWork.run(feed, before));
   }
 
   async readRequest({ name, time }: RequestKey): Promise<RequestRecord | undefined> {
     return this.session.reading(() => recordOf<RequestRecord>(this.session.sql.readRequest.get(name, time)));
   }
 
-  writeRequest(record: RequestRecord): Promise<RequestRecord | "changed"> {
+  async writeRequest(record: RequestRecord): Promise<RequestRecord | "changed"> {
+    requireWholeNumbers(`request ${record.name}/${record.time}`, record);
     const { stored, text, read } = nextOf(record);
     const { name, time, revision, due = null } = stored;
-    return this.session.writing(() => {
+    return await this.session.writing(() => {
       const changed = revise(
         read,
         () => this.session.sql.insertRequest.run(name, time, revision, due, text),
@@ -142,6 +167,19 @@ export class SqliteLedger extends SqliteSeries implements Ledger {
       );
       return changed ? stored : "changed";
     });
+  }
+
+  async *requests(): AsyncGenerator<RequestRecord> {
+    let last = { name: "", time: "" };
+    for (;;) {
+      const page = this.session.reading(() =>
+        this.session.sql.pageOfRequests.all(last.name, last.time, PAGE),
+      );
+      const records = page.flatMap(recordsOf<RequestRecord>);
+      yield* records;
+      last = records.at(-1) ?? last;
+      if (page.length < PAGE) return;
+    }
   }
 
   async dueRequests(before: number, limit: number): Promise<RequestRecord[]> {
@@ -162,15 +200,6 @@ export class SqliteLedger extends SqliteSeries implements Ledger {
       this.session.sql.closeOrder.run(name, time, number);
       return { open: Number(this.session.sql.countOrders.get(name, time)?.n) };
     });
-  }
-
-  /** The journal's lines of one UTC hour (`2026-01-31T23`), in the order written. */
-  async journal(hour: string): Promise<JournalEntry[]> {
-    return this.session.reading(() =>
-      this.session.sql.readJournal.all(hour).map(({ event, path, version, at }) => {
-        return { event, version: { path, version }, at } as JournalEntry;
-      }),
-    );
   }
 
   /** Waits for writes under way, gives the writer's lock back and closes the file. */

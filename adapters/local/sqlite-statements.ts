@@ -18,7 +18,8 @@ const statements = {
   countState: "SELECT count(*) AS n, min(wanted_at) AS oldest FROM version WHERE open_state = ?",
   addWork: `INSERT INTO open_work (feed, hour, open) VALUES (?, ?, ?)
     ON CONFLICT (feed, hour) DO UPDATE SET open = open + excluded.open`,
-  openWork: "SELECT hour, open FROM open_work WHERE feed = ? AND hour >= ? AND open <> 0 ORDER BY hour",
+  openWork: "SELECT hour, open FROM open_work WHERE feed = ? AND hour < ? AND open <> 0 ORDER BY hour",
+  forgetWork: "DELETE FROM open_work WHERE feed = ? AND hour < ? AND open = 0",
 
   readItem: "SELECT name, revision, value FROM item WHERE kind = ? AND name = ?",
   insertItem: `INSERT INTO item (kind, name, revision, value) VALUES (?, ?, ?, ?) ${conditional}`,
@@ -27,12 +28,14 @@ const statements = {
   items: "SELECT name, revision, value FROM item WHERE kind = ? ORDER BY name",
 
   appendJournal: "INSERT INTO journal (hour, at, event, path, version) VALUES (?, ?, ?, ?, ?)",
-  readJournal: "SELECT event, path, version, at FROM journal WHERE hour = ? ORDER BY id",
+  pageOfJournal: `SELECT hour, id, event, path, version, at FROM journal
+    WHERE (hour, id) > (?, ?) AND hour <= ? AND at >= ? AND at < ? ORDER BY hour, id LIMIT ?`,
 
   readRequest: "SELECT record FROM request WHERE name = ? AND time = ?",
   insertRequest: `INSERT INTO request (name, time, revision, due, record) VALUES (?, ?, ?, ?, ?) ${conditional}`,
   updateRequest:
     "UPDATE request SET revision = ?, due = ?, record = ? WHERE name = ? AND time = ? AND revision = ?",
+  pageOfRequests: "SELECT record FROM request WHERE (name, time) > (?, ?) ORDER BY name, time LIMIT ?",
   dueRequests: "SELECT record FROM request WHERE due <= ? ORDER BY due LIMIT ?",
   openOrder: `INSERT INTO open_order (name, time, number) VALUES (?, ?, ?) ${conditional}`,
   closeOrder: "DELETE FROM open_order WHERE name = ? AND time = ? AND number = ?",

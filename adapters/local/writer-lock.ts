@@ -114,10 +114,16 @@ function isGone(holder: Writer, me: Writer): boolean {
   if (holder.boot !== me.boot) return true;
   // A container of the same host name: its pids are not ours.
   if (holder.namespace !== me.namespace) return false;
-  return !isAlive(holder.pid) || startOf(holder.pid) !== holder.started;
+  return hasEnded(holder);
 }
 
-function thisProcess(now: number): Writer {
+/** Whether a process of this kernel and pid namespace is there no more; one that came later with its pid is another one. */
+export function hasEnded({ pid, started }: Pick<Writer, "pid" | "started">): boolean {
+  return !isAlive(pid) || startOf(pid) !== started;
+}
+
+/** As it is named in the lock. */
+export function thisProcess(now: number): Writer {
   const { pid } = process;
   return {
     owner: randomUUID(),

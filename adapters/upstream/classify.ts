@@ -37,6 +37,8 @@ export function classifyStatus(reply: Reply, asked: Asked, now: number): Verdict
     const wait = parseRetryAfter(reply.headers["retry-after"], now);
     const options = {
       ...(wait !== undefined && errorClass === "transient" ? { retryAfter: wait } : {}),
+      // It is asked too much: whatever the next file is.
+      ...(status === 429 ? { ofHost: true } : {}),
       ...(errorClass === "malformed" && !isSpool(reply.body) ? { evidence: reply.body } : {}),
     };
     return { is: "error", error: new MirrorError(errorClass, subject, `${subject}: ${text}`, options) };
@@ -56,20 +58,41 @@ export function classifyStatus(reply: Reply, asked: Asked, now: number): Verdict
   return fault("malformed", `${server} answered ${status} where only 200 is known; tell its operator`);
 }
 
-/** The error of a refusal: withheld where the upstream serves other things, else unauthorized. */
-export function refusal(reason: string, asked: Asked, others: "served" | "refused"): MirrorError {
-  const { subject, server } = asked;
-  return others === "served"
-    ? new MirrorError(
+/** As long as nothing tells whether one thing is refused or all, it is asked for again after this, in ms. */
+const UNCLEAR_WAIT = 60_000;
+
+/**
+ * The error of a refusal: withheld where the upstream serves other things, unauthorized where it serves nothing. Where
+ * that cannot be told it is neither: a version must not be taken for refused (clients would be told that there is none)
+ * because of a token that has run out, nor an upstream be stopped because of one file. It is transient, without a second
+ * try now; each later one is judged anew, by what was served meanwhile.
+ */
+export function refusal(
+  reason: string,
+  { subject, server }: Asked,
+  others: "served" | "refused" | "unknown",
+): MirrorError {
+  switch (others) {
+    case "served":
+      return new MirrorError(
         "withheld",
         subject,
         `${subject}: ${server} refuses this one (${reason}); ask its operator, or name another upstream`,
-      )
-    : new MirrorError(
+      );
+    case "refused":
+      return new MirrorError(
         "unauthorized",
         subject,
         `${subject}: ${server} refuses everything (${reason}); check its token, the user-info of its URL, or its machine in the netrc`,
       );
+    case "unknown":
+      return new MirrorError(
+        "transient",
+        subject,
+        `${subject}: ${server} refuses it (${reason}), and has served nothing yet that would tell whether all; check its token`,
+        { retryAfter: UNCLEAR_WAIT },
+      );
+  }
 }
 
 /** As long as the text of a refusal is that we pass on. */

@@ -1,11 +1,12 @@
 import type { Netrc } from "../../gomod/netrc.ts";
 import { MissingTiles } from "../../mirror/missing-tiles.ts";
-import type { Clock, Tree } from "../../mirror/ports.ts";
+import type { Clock, Ledger, Tree } from "../../mirror/ports.ts";
 import type { ServeParts } from "../../mirror/serve.ts";
 import type { Egress } from "../egress/egress.ts";
 import { type OpenedUpstream, openUpstream } from "./open-upstream.ts";
 import { entriesOf, entryNamed, type SumdbEntry, type UpstreamEntry } from "./sources.ts";
 import { openSumdb } from "./sumdb-source.ts";
+import { watchOf } from "./upstream-gates.ts";
 import { generalOf } from "./upstream-router.ts";
 
 export interface TileSourceOptions {
@@ -16,6 +17,8 @@ export interface TileSourceOptions {
   /** Which proxy leads where; directly unless told otherwise. */
   readonly egress?: Egress;
   readonly tree: Pick<Tree, "get" | "create">;
+  /** Where workers note which hosts are not to be asked. */
+  readonly ledger: Pick<Ledger, "readItem">;
   readonly now: Clock;
 }
 
@@ -26,7 +29,7 @@ const WHOLE_EXCHANGE = 8_000;
  * Opens where an endpoint gets the tiles that its tree lacks: each database's own address, or the upstream's /sumdb/.
  * @throws MirrorError misuse when an address cannot be one.
  */
-export function openTileSources({ url, sumdbs, netrc, egress, tree, now }: TileSourceOptions): {
+export function openTileSources({ url, sumdbs, netrc, egress, tree, ledger, now }: TileSourceOptions): {
   readonly missingTiles: NonNullable<ServeParts["missingTiles"]>;
   close(): Promise<void>;
 } {
@@ -38,8 +41,9 @@ export function openTileSources({ url, sumdbs, netrc, egress, tree, now }: TileS
   const through = (name: string) => {
     const known = upstreams.get(name);
     if (known !== undefined) return known;
-    const { url: address, token } = entryNamed(entries, name);
-    const opened = openUpstream(address, { ...http, ...(token && { token }) });
+    const { url: address, token, rate } = entryNamed(entries, name);
+    const gate = watchOf(address, rate, { ledger, now });
+    const opened = openUpstream(address, { ...http, ...(token && { token }), ...(gate && { gate }) });
     closing.push(() => opened.close());
     upstreams.set(name, opened);
     return opened;
@@ -47,7 +51,9 @@ export function openTileSources({ url, sumdbs, netrc, egress, tree, now }: TileS
   const byName = new Map<string, MissingTiles>();
   for (const { verifier, url: own, upstream = general } of sumdbs) {
     const database = verifier.name;
-    const opened = own === undefined ? undefined : openSumdb(own, database, http);
+    const gate = own === undefined ? undefined : watchOf(own, undefined, { ledger, now });
+    const opened =
+      own === undefined ? undefined : openSumdb(own, database, { ...http, ...(gate && { gate }) });
     if (opened !== undefined) closing.push(() => opened.close());
     const source = opened ?? through(upstream).sumdb(database);
     byName.set(database, new MissingTiles({ database, source, tree, now }));

@@ -1,4 +1,5 @@
 import type { Report } from "../../mirror/events.ts";
+import { HostWatch, type HostWatchOptions } from "../../mirror/host-watch.ts";
 import type { Clock, Ledger } from "../../mirror/ports.ts";
 import { UpstreamGate } from "../../mirror/upstream-gate.ts";
 
@@ -16,8 +17,22 @@ export function gateOf(
   rate: number | undefined,
   options: GateOptions,
 ): UpstreamGate | undefined {
+  const place = placeOf(url);
+  return place && new UpstreamGate({ ...options, ...place, ...(rate === undefined ? {} : { rate }) });
+}
+
+/** The same for a process that only serves: it heeds what workers have noted, and notes nothing. */
+export function watchOf(
+  url: string,
+  rate: number | undefined,
+  options: Pick<HostWatchOptions, "ledger" | "now">,
+): HostWatch | undefined {
+  const place = placeOf(url);
+  return place && new HostWatch({ ...options, ...place, ...(rate === undefined ? {} : { rate }) });
+}
+
+function placeOf(url: string): { readonly host: string; readonly path: string } | undefined {
   const address = URL.canParse(url) ? new URL(url) : undefined;
   if (address === undefined || !/^https?:$/.test(address.protocol)) return undefined;
-  const path = address.pathname.replace(/\/+$/, "");
-  return new UpstreamGate({ ...options, host: address.host, path, ...(rate === undefined ? {} : { rate }) });
+  return { host: address.host, path: address.pathname.replace(/\/+$/, "") };
 }

@@ -1,6 +1,6 @@
 import { type Body, isSpool } from "../../mirror/body.ts";
 import { MirrorError } from "../../mirror/errors.ts";
-import type { Outcome, Pass, UpstreamGate } from "../../mirror/upstream-gate.ts";
+import type { Outcome, Pass, RequestGate } from "../../mirror/upstream-gate.ts";
 import { type Asked, checkContent, classifyStatus, refusal } from "./classify.ts";
 import { HttpClient, type HttpClientOptions } from "./http-client.ts";
 import { isUnreachable } from "./network-fault.ts";
@@ -18,7 +18,7 @@ export interface UpstreamOptions extends HttpClientOptions {
   readonly database?: string;
   readonly tools?: RetryTools;
   /** Where the host's rate and stops are kept for all workers; without it there is neither. */
-  readonly gate?: UpstreamGate;
+  readonly gate?: RequestGate;
 }
 
 /** A host that four tries could not reach gets one try a file for so long, in ms: the next file would fare alike. */
@@ -45,8 +45,10 @@ export class UpstreamRequests {
   readonly #tools: RetryTools;
   readonly #signal: AbortSignal | undefined;
   readonly #probe: Probe;
-  readonly #gate: UpstreamGate | undefined;
+  readonly #gate: RequestGate | undefined;
   readonly #counts = noRequests();
+  /** Refusals of which nothing tells whether they are of one file or of all: its host answers. */
+  readonly #unclear = new WeakSet<MirrorError>();
   #downUntil = 0;
 
   constructor(address: UpstreamAddress, options: UpstreamOptions = {}) {
@@ -57,7 +59,7 @@ export class UpstreamRequests {
     this.#tools = options.tools ?? systemTools;
     this.#signal = options.signal;
     this.#gate = options.gate;
-    this.#probe = new Probe((path) => this.#askProbe(path), this.#tools.clock);
+    this.#probe = new Probe((path) => this.#askProbe(path), this.#tools.clock, options.gate);
   }
 
   counts(): RequestCounts {
@@ -84,8 +86,13 @@ export class UpstreamRequests {
     try {
       return await withRetries((tries) => this.#try(wanted, tries), this.#tools, this.#signal, worth);
     } catch (error) {
-      if (error instanceof MirrorError && isUnreachable(error)) this.#downUntil = clock() + DOWN_TIME;
-      throw error;
+      if (!(error instanceof MirrorError) || error.class !== "transient" || error.ofHost) throw error;
+      if (isUnreachable(error)) this.#downUntil = clock() + DOWN_TIME;
+      else if (this.#unclear.has(error) || !(await this.#probe.isDown(wanted.about))) throw error;
+      await this.#gate?.noteDown();
+      const { subject, message, retryAfter } = error;
+      const wait = retryAfter === undefined ? {} : { retryAfter };
+      throw new MirrorError("transient", subject, message, { cause: error, ofHost: true, ...wait });
     }
   }
 
@@ -138,7 +145,7 @@ export class UpstreamRequests {
     if (verdict.is === "refused") return await this.#refusal(verdict.reason, asked, about);
     await checkContent(reply.body, asked, size);
     // A zip is too large to be asked for again, a tile too arbitrary.
-    if (kind !== "zip" && kind !== "tile") this.#probe.remember({ about, path });
+    if (kind !== "zip" && kind !== "tile") await this.#probe.remember({ about, path });
     return { outcome: { is: "served" } };
   }
 
@@ -149,7 +156,8 @@ export class UpstreamRequests {
   ): Promise<{ readonly outcome: Outcome; readonly error: MirrorError }> {
     try {
       const outcome = await this.#probe.outcome(about);
-      const error = refusal(reason, asked, outcome === "refused" ? "refused" : "served");
+      const error = refusal(reason, asked, outcome);
+      if (outcome === "unknown") this.#unclear.add(error);
       // One whose probe cannot tell may still refuse everything: that lifts no stop.
       return { outcome: { is: outcome === "served" ? "served" : "unknown" }, error };
     } catch (cause) {
@@ -182,7 +190,7 @@ export class UpstreamRequests {
 
 /** What a status other than 200 says of its host. */
 function outcomeOf(status: number, error: MirrorError): Outcome {
-  if (status === 429 || status === 503) return { is: "pushed back", wait: error.retryAfter };
+  if (status === 429 || status === 503) return { is: "pushed back", status, wait: error.retryAfter };
   return { is: error.class === "absent" ? "served" : "unknown" };
 }
 

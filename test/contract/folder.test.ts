@@ -5,6 +5,7 @@ import { openFolderMirror } from "../../adapters/local/folder-mirror.ts";
 import { SpoolFolder } from "../../adapters/local/spool-folder.ts";
 import { openSqliteLedger } from "../../adapters/local/sqlite-ledger.ts";
 import { isSpool } from "../../mirror/body.ts";
+import type { JournalEntry } from "../../mirror/ledger-entries.ts";
 import { ledgerContract } from "./ledger-contract.ts";
 import { treeContract } from "./tree-contract.ts";
 import { vaultContract } from "./vault-contract.ts";
@@ -28,27 +29,33 @@ async function makeMirror() {
   return { folder, mirror, other, dispose };
 }
 
-treeContract("FolderTree", async () => {
-  const { folder, mirror, other, dispose } = await makeMirror();
+function spoolIn(folder: string) {
   const spools = new SpoolFolder(join(folder, "tmp"), 0);
-  const spool = async (bytes: Uint8Array) => {
+  return async (bytes: Uint8Array) => {
     const body = await spools.spool(chunksOf(bytes), bytes.byteLength);
     if (!isSpool(body)) throw new Error("not spooled");
     return body;
   };
-  return { tree: mirror.tree, other: other.tree, spool, dispose };
+}
+
+treeContract("FolderTree", async () => {
+  const { folder, mirror, other, dispose } = await makeMirror();
+  return { tree: mirror.tree, other: other.tree, spool: spoolIn(folder), dispose };
 });
 
 vaultContract("FolderVault", async () => {
-  const { mirror, other, dispose } = await makeMirror();
-  return { vault: mirror.vault, other: other.vault, dispose };
+  const { folder, mirror, other, dispose } = await makeMirror();
+  return { vault: mirror.vault, other: other.vault, spool: spoolIn(folder), dispose };
 });
 
 ledgerContract("SqliteLedger", async () => {
   const folder = makeFolder();
   const ledger = openSqliteLedger(join(folder, "ledger.sqlite"), "write");
-  const hours = ["2026-09-21T13", "2026-09-21T14", "2026-09-21T15", "2026-09-21T16"];
-  const journal = async () => (await Promise.all(hours.map((hour) => ledger.journal(hour)))).flat();
+  const journal = async () => {
+    const lines: JournalEntry[] = [];
+    for await (const line of ledger.journal(0, Date.parse("2100-01-01"))) lines.push(line);
+    return lines;
+  };
   const dispose = async () => {
     await ledger.close();
     rmSync(folder, { recursive: true });

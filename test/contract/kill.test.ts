@@ -7,7 +7,6 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { type FolderMirror, openFolderMirror } from "../../adapters/local/folder-mirror.ts";
-import { hourOf } from "../../adapters/local/sqlite-ledger.ts";
 import { moduleVersion } from "../../gomod/version.ts";
 import { parseTreeKey, type TreeKey } from "../../mirror/tree-keys.ts";
 import { expectedBytes } from "./kill-bytes.ts";
@@ -98,7 +97,7 @@ test(`after SIGKILL at ${ROUNDS} random moments all that was acknowledged is the
       if (key.endsWith(".zip")) expect(isWhole(found?.bytes, key), key).toBe(true);
     }
     const held = new Set<string>();
-    for (const { version } of await mirror.ledger.journal(hourOf(0)))
+    for await (const { version } of mirror.ledger.journal(0, 3_600_000))
       held.add(`${version.path}@${version.version}`);
     let records = 0;
     for await (const { path, version } of mirror.ledger.records()) {

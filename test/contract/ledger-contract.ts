@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe } from "vitest";
 import type { JournalEntry } from "../../mirror/ledger-entries.ts";
 import type { Ledger } from "../../mirror/ports.ts";
+import { ledgerJournalTests } from "./ledger-journal.ts";
 import { ledgerRecordTests } from "./ledger-records.ts";
 import { ledgerRequestTests } from "./ledger-requests.ts";
 import { ledgerSeriesTests } from "./ledger-series.ts";
@@ -31,6 +32,7 @@ export function ledgerContract(name: string, makeLedger: () => Promise<LedgerFix
       return fixture;
     };
     ledgerRecordTests(current);
+    ledgerJournalTests(current);
     ledgerRequestTests(current);
     ledgerSeriesTests(current);
     ledgerWorkTests(current);

@@ -6,6 +6,7 @@ import type { JournalEntry, RecordChange } from "../../mirror/ledger-entries.ts"
 import type { VersionRecord } from "../../mirror/records.ts";
 import type { LedgerFixture } from "./ledger-contract.ts";
 import { freshRecord, NOW } from "./ledger-samples.ts";
+import { rejectionOf } from "./rejection.ts";
 
 export { freshRecord };
 
@@ -96,6 +97,43 @@ export function ledgerRecordTests(fixture: () => LedgerFixture): void {
     for await (const record of fixture().ledger.records()) all.add(`${record.path}@${record.version}`);
     for (const { path, version } of versions) expect(all.has(`${path}@${version}`)).toBe(true);
   });
+
+  test("records go on from behind any one that they have given", async () => {
+    const versions = Array.from({ length: 12 }, (_, n) =>
+      moduleVersion(`example.com/after/${n % 3}`, `v1.${n}.0`),
+    );
+    for (const version of versions) await stored(freshRecord(version));
+    const names = async (after?: VersionRecord) => {
+      const found: string[] = [];
+      for await (const { path, version } of fixture().ledger.records(after)) found.push(`${path}@${version}`);
+      return found;
+    };
+    const all = await names();
+    expect(await names()).toEqual(all);
+    for await (const record of fixture().ledger.records()) {
+      if (!record.path.startsWith("example.com/after/")) continue;
+      expect(await names(record)).toEqual(all.slice(all.indexOf(`${record.path}@${record.version}`) + 1));
+    }
+  });
+
+  test.each([
+    ["due", { due: NOW + 0.5 }],
+    ["wantedAt", { wantedAt: NOW - 0.001 }],
+    ["failingSince", { failingSince: Number.NaN }],
+    ["removal.since", { removal: { since: Number.POSITIVE_INFINITY } }],
+  ])(
+    "a time that is no whole number of milliseconds is refused, and nothing is stored: %s",
+    async (field, fields) => {
+      const [good, bad] = versionsOf(`example.com/whole/${field.replace(".", "-")}`, 2) as [
+        ModuleVersion,
+        ModuleVersion,
+      ];
+      const changes = [{ record: freshRecord(good) }, { record: { ...freshRecord(bad), ...fields } }];
+      const error = await rejectionOf(fixture().ledger.write(changes));
+      expect([error.class, error.message]).toEqual(["misuse", expect.stringContaining("no whole number")]);
+      expect(await fixture().ledger.read([good, bad])).toEqual([undefined, undefined]);
+    },
+  );
 
   test("readModule gives all records of one module and none of another", async () => {
     const names = [

@@ -2,6 +2,7 @@ import { expect, test, vi } from "vitest";
 import type { RequestKey } from "../../mirror/orders.ts";
 import type { RequestRecord } from "../../mirror/requests.ts";
 import type { LedgerFixture } from "./ledger-contract.ts";
+import { rejectionOf } from "./rejection.ts";
 
 const LAG = { timeout: 10_000, interval: 50 };
 const TIME = "20260101T000000000Z";
@@ -22,6 +23,12 @@ export function ledgerRequestTests(fixture: () => LedgerFixture): void {
     if (answer === "changed") throw new Error("changed");
     return answer;
   };
+
+  test("a request that is due at no whole millisecond is refused, and not stored", async () => {
+    const error = await rejectionOf(fixture().ledger.writeRequest({ ...opened("whole"), due: 1.5 }));
+    expect([error.class, error.message]).toEqual(["misuse", expect.stringContaining("due: 1.5 is no whole")]);
+    expect(await fixture().ledger.readRequest({ name: "whole", time: TIME })).toBeUndefined();
+  });
 
   test("a request is read back field by field, with its new revision", async () => {
     const record = opened("fields");
@@ -46,6 +53,16 @@ export function ledgerRequestTests(fixture: () => LedgerFixture): void {
       ...without,
       revision: 3,
     });
+  });
+
+  test("requests gives every one of them, more than a page, each once", async () => {
+    const { ledger, other = ledger } = fixture();
+    const names = Array.from({ length: 620 }, (_, n) => `all-${n}`);
+    await Promise.all(names.map((name) => written(opened(name))));
+    const found: string[] = [];
+    for await (const { name, time, state } of other.requests())
+      if (name.startsWith("all-")) found.push(`${name} ${time} ${state}`);
+    expect(found.sort()).toEqual(names.map((name) => `${name} ${TIME} OPEN`).sort());
   });
 
   test("a request is written only over the revision that was read; of writers at once one wins", async () => {

@@ -70,13 +70,13 @@ export function ledgerWorkTests(fixture: () => LedgerFixture): void {
     expect(await ledger.countState("DENIED")).toEqual({ count: 3, oldest: NOW });
   });
 
-  const openOf = async (feed: string, from = "") => {
+  const openOf = async (feed: string, before?: string) => {
     const found: Record<string, number> = {};
-    for await (const { window, open } of fixture().ledger.openWork(feed, from)) found[window] = open;
+    for await (const { window, open } of fixture().ledger.openWork(feed, before)) found[window] = open;
     return found;
   };
 
-  test("open work is counted with the records: by feed and window, from a window on, and not when a write loses", async () => {
+  test("open work is counted with the records: by feed and window, up to a window, and not when a write loses", async () => {
     const { ledger, other = ledger } = fixture();
     const at = (window: string, change: 1 | -1, feed = "index") => [{ feed, window, change }];
     const stored: VersionRecord[] = [];
@@ -90,7 +90,11 @@ export function ledgerWorkTests(fixture: () => LedgerFixture): void {
     await add(12, "2026-11-23T14", "index/other");
     expect(await openOf("index")).toEqual({ "2026-11-23T09": 3, "2026-11-23T14": 9 });
     expect(Object.keys(await openOf("index"))).toEqual(["2026-11-23T09", "2026-11-23T14"]);
-    expect(await openOf("index", "2026-11-23T10")).toEqual({ "2026-11-23T14": 9 });
+    expect(await openOf("index", "2026-11-23T14")).toEqual({ "2026-11-23T09": 3 });
+    expect(await openOf("index", "2026-11-23T09")).toEqual({});
+    // What is at work is never forgotten, and what is done is counted anew when it is at work again.
+    await ledger.forgetWork("index", "2026-11-24T00");
+    expect(await openOf("index")).toEqual({ "2026-11-23T09": 3, "2026-11-23T14": 9 });
     expect(await openOf("index/other")).toEqual({ "2026-11-23T14": 1 });
     // Two writers settle each record at once: one of them wins, and counts.
     const settle = (record: VersionRecord): RecordChange => ({
@@ -107,7 +111,32 @@ export function ledgerWorkTests(fixture: () => LedgerFixture): void {
     const results = await Promise.all([ledger, other].map((handle) => handle.write(ours.map(settle))));
     expect(results.flat().filter((result) => result === "changed")).toHaveLength(12);
     expect(await openOf("index")).toEqual({});
+    await ledger.forgetWork("index", "2026-11-23T10");
+    await ledger.forgetWork("index", "2026-11-23T10");
+    await add(13, "2026-11-23T09");
+    await add(14, "2026-11-23T14");
+    expect(await openOf("index")).toEqual({ "2026-11-23T09": 1, "2026-11-23T14": 1 });
     expect(await openOf("index/other")).toEqual({ "2026-11-23T14": 1 });
+  });
+
+  test("a count that is forgotten while others are added to it loses none of them", async () => {
+    const { ledger, other = ledger } = fixture();
+    const window = "2026-11-20T07";
+    for (let round = 0; round < 5; round++) {
+      const adding = Array.from({ length: 8 }, (_, minor) => {
+        const record = recordIn(`example.com/race${round}`, minor, "PENDING");
+        return other.write([{ record, work: [{ feed: "race", window, change: 1 as const }] }]);
+      });
+      await Promise.all([...adding, ledger.forgetWork("race", "2026-11-20T08")]);
+      expect(await openOf("race")).toEqual({ [window]: 8 });
+      const stored = (await Promise.all(adding)).flat();
+      for (const record of stored)
+        if (record !== "changed")
+          await ledger.write([
+            { record: { ...record, state: "READY" }, work: [{ feed: "race", window, change: -1 as const }] },
+          ]);
+      expect(await openOf("race")).toEqual({});
+    }
   });
 
   const itemsOf = async (kind: LedgerItem["kind"]) => {

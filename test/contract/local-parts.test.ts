@@ -232,7 +232,7 @@ describe("faults of the in-memory ports", () => {
       const change = { record: freshRecord(a), journal: { event: "held" as const, version: a, at: 1 } };
       expect(await rejectionOf(ledger.write([change]))).toBe(lost);
       expect((await ledger.read([a]))[0]?.revision).toBe(applied ? 1 : undefined);
-      expect(ledger.journal).toHaveLength(applied ? 1 : 0);
+      expect(ledger.journalLines).toHaveLength(applied ? 1 : 0);
     }
   });
 

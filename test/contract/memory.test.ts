@@ -11,7 +11,7 @@ treeContract("MemoryTree", async () => ({ tree: new MemoryTree() }));
 vaultContract("MemoryVault", async () => ({ vault: new MemoryVault() }));
 ledgerContract("MemoryLedger", async () => {
   const ledger = new MemoryLedger();
-  return { ledger, journal: async () => ledger.journal };
+  return { ledger, journal: async () => ledger.journalLines };
 });
 queueContract("MemoryQueue", async () => {
   const queue = new MemoryQueue();

@@ -80,6 +80,46 @@ export function treeContract(
       expect(found.sort()).toEqual([...wanted].sort());
     });
 
+    test("keys come sorted by their bytes, and from behind any key on", async () => {
+      const paths = ["a", "a-b", "a.b", "a/b", "a0", "ab", "A", "a/b/c"].map(
+        (path) => `example.com/order/${path}`,
+      );
+      const keys = paths.flatMap((path) => {
+        const version = moduleVersion(path, "v1.0.0");
+        return [listKey(version.path), modKey(version), modKey(moduleVersion(path, "v1.0.0-pre"))];
+      });
+      for (const key of keys) await create(key, bytesOf(key));
+      const listed = async (after?: string) => {
+        const found: string[] = [];
+        for await (const { key } of tree.keys(after)) found.push(key);
+        return found;
+      };
+      const byBytes = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b));
+      const all = await listed();
+      expect(all).toEqual(all.toSorted(byBytes));
+      expect(all.filter((key) => key.startsWith("example.com/order/"))).toEqual(keys.toSorted(byBytes));
+      // A key, one that is not there, a folder with and without its slash, before the first and behind the last.
+      const between = [
+        "example.com/order/a",
+        "example.com/order/a/",
+        "example.com/order/a/b/@v/",
+        "example.com/order/a.",
+        "",
+        "~",
+      ];
+      for (const after of [...keys, ...between])
+        expect([after, await listed(after)]).toEqual([after, all.filter((key) => byBytes(key, after) > 0)]);
+    });
+
+    test("a store that keeps a SHA-256 tells that of the content, and nothing of what is not there", async () => {
+      const key = zipKey(moduleVersion("example.com/checksum", "v1.0.0"));
+      const body = randomBytes(3000);
+      await create(key, body);
+      const kept = await tree.checksum?.(key);
+      if (kept !== undefined) expect(kept).toEqual({ size: body.byteLength, sha256: sha256Of(body) });
+      expect(await tree.checksum?.(zipKey(moduleVersion("example.com/checksum", "v1.0.1")))).toBeUndefined();
+    });
+
     test("what is not there is undefined, be its module known or not", async () => {
       await create(
         modKey(moduleVersion("example.com/known", "v1.0.0")),
@@ -145,6 +185,27 @@ export function treeContract(
       const stored = await tree.open(key);
       expect(sha256Of(await collect(stored?.stream()))).toBe(sha256Of(bytes));
       await stored?.close();
+    });
+
+    test("replace takes what is spooled as well, whatever the key, and says changed where it is another by now", async () => {
+      const key = zipKey(moduleVersion("example.com/replaced", "v1.0.0"));
+      const [first, second] = [randomBytes(2 << 20), randomBytes(3 << 20)];
+      await create(key, first);
+      const etag = async () => {
+        const stored = await tree.open(key);
+        await stored?.close();
+        return stored?.etag;
+      };
+      const before = await etag();
+      const spool = await spoolOf(second);
+      expect(await tree.replace(key, spool, before)).toBe("replaced");
+      const stored = await other.open(key);
+      expect(sha256Of(await collect(stored?.stream()))).toBe(sha256Of(second));
+      await stored?.close();
+      expect(await tree.replace(key, spool, before)).toBe("changed");
+      expect(await tree.replace(key, first, await etag())).toBe("replaced");
+      expect(sha256Of((await tree.get(key, 4 << 20))?.bytes ?? Buffer.alloc(0))).toBe(sha256Of(first));
+      await spool.dispose();
     });
 
     test("get answers up to its limit and throws malformed above it", async () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Body, isSpool, sha256Of } from "../../mirror/body.ts";
 import type { Vault } from "../../mirror/ports.ts";
 import { rejectionOf } from "./rejection.ts";
 
@@ -7,6 +8,8 @@ export interface VaultFixture {
   readonly vault: Vault;
   /** Another handle on the same storage, as a second process has it. */
   readonly other?: Vault;
+  /** A spool of these bytes; without it, spooled bodies are not tested. */
+  spool?(bytes: Uint8Array): Promise<Body>;
   dispose?(): Promise<void>;
 }
 
@@ -62,6 +65,76 @@ export function vaultContract(name: string, makeVault: () => Promise<VaultFixtur
       expect(await keysBelow("sort/")).toEqual(byBytes);
       expect(await keysBelow("sort/a/")).toEqual(["sort/a/a", "sort/a/b/c"]);
       expect(await keysBelow("sort/nothing/")).toEqual([]);
+    });
+
+    test("create stores what is not there, refuses damage, and never replaces", async () => {
+      const [first, second] = [bytesOf("first"), bytesOf("second")];
+      expect((await rejectionOf(vault.create("create/a", first, sha256Of(second)))).class).toBe("transient");
+      expect(await vault.get("create/a", LIMIT)).toBeUndefined();
+      expect(await vault.create("create/a", first, sha256Of(first))).toBe("created");
+      expect(await (fixture.other ?? vault).create("create/a", second, sha256Of(second))).toBe("exists");
+      expect(await (fixture.other ?? vault).get("create/a", LIMIT)).toEqual(Buffer.from(first));
+      await vault.put("create/a", second);
+      expect(await vault.get("create/a", LIMIT)).toEqual(Buffer.from(second));
+    });
+
+    test("of creates at once one wins, with its own bytes", async () => {
+      const bodies = Array.from({ length: 12 }, (_, writer) => bytesOf(`${writer};`.repeat(5_000)));
+      const answers = await Promise.all(
+        bodies.map((body, n) =>
+          (n % 2 ? vault : (fixture.other ?? vault)).create("create/race", body, sha256Of(body)),
+        ),
+      );
+      expect(answers.filter((answer) => answer === "created")).toHaveLength(1);
+      const winner = bodies[answers.indexOf("created")] as Uint8Array;
+      expect(await vault.get("create/race", LIMIT)).toEqual(Buffer.from(winner));
+    });
+
+    test("a spooled body is created as one in memory is, and damage on the way refused", async (context) => {
+      if (fixture.spool === undefined) return context.skip();
+      const bytes = Buffer.alloc(9 * 1024 * 1024, "modferry ");
+      const body = await fixture.spool(bytes);
+      if (!isSpool(body)) throw new Error("not spooled");
+      expect((await rejectionOf(vault.create("spooled/a", body, sha256Of(bytesOf("x"))))).class).toBe(
+        "transient",
+      );
+      expect(await vault.create("spooled/a", body, body.sha256)).toBe("created");
+      expect(await vault.create("spooled/a", body, body.sha256)).toBe("exists");
+      await body.dispose();
+      expect(sha256Of((await vault.get("spooled/a", bytes.byteLength)) ?? new Uint8Array())).toBe(
+        body.sha256,
+      );
+    });
+
+    test("an opened object is read in parts and as a stream, and knows its size", async () => {
+      const bytes = Buffer.from(Array.from({ length: 700_000 }, (_, at) => at % 251));
+      await vault.create("open/a", bytes, sha256Of(bytes));
+      const object = await (fixture.other ?? vault).open("open/a");
+      if (object === undefined) throw new Error("not there");
+      expect(object.size).toBe(bytes.byteLength);
+      expect(Buffer.from(await object.read(300_000, 5))).toEqual(bytes.subarray(300_000, 300_005));
+      expect((await object.read(699_990, 100)).byteLength).toBe(10);
+      const streamed: Uint8Array[] = [];
+      for await (const chunk of object.stream({ start: 10, end: 600_000 })) streamed.push(chunk);
+      expect(Buffer.concat(streamed).equals(bytes.subarray(10, 600_001))).toBe(true);
+      await object.close();
+      await object.close();
+      expect(await vault.open("open/nothing")).toBeUndefined();
+      expect(await vault.open("nothing/open/at-all")).toBeUndefined();
+    });
+
+    test("what is removed is gone for everyone, and removing it again, or nothing, is no error", async () => {
+      await vault.put("remove/a", bytesOf("a"));
+      await vault.put("remove/b", bytesOf("b"));
+      await vault.remove("remove/a");
+      await vault.remove("remove/a");
+      await vault.remove("remove/never");
+      await vault.remove("nothing/at/all");
+      expect(await (fixture.other ?? vault).get("remove/a", LIMIT)).toBeUndefined();
+      expect(await (fixture.other ?? vault).open("remove/a")).toBeUndefined();
+      expect(await keysBelow("remove/")).toEqual(["remove/b"]);
+      const again = bytesOf("again");
+      expect(await vault.create("remove/a", again, sha256Of(again))).toBe("created");
     });
 
     test("of puts at once one stays, and a reader sees one of them whole or nothing", async () => {

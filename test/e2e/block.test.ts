@@ -80,7 +80,7 @@ describeWithGo("a version that stays out, as the go command sees it", () => {
       clock,
       url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
       sync: async (wishes: readonly string[], files: Record<string, string> = {}) => {
-        await acceptRequest(parts, await handIn(parts, "test", requestOf(wishes, files)));
+        await acceptRequest(parts, await handIn(parts, "team/app", requestOf(wishes, files)));
         await drain();
       },
       tick: async () => {

@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import type { Readable } from "node:stream";
 import { testCache } from "../upstream/exclusive.ts";
 
-const COMMAND = resolve(import.meta.dirname, "../../cli/modferry.ts");
+export const COMMAND = resolve(import.meta.dirname, "../../cli/modferry.ts");
 
 /** A sync of the largest sample takes a few seconds on a quiet machine, and tests share two cores. */
 const LONGEST_RUN = 280_000;

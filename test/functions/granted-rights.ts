@@ -34,6 +34,7 @@ export function grantedRights(key: string): Map<string, Needed[]> {
       upstreams: [{ name: "public", url: "https://goproxy.example.com" }],
       sumdb: [{ key }],
       feeds: { poll: {} },
+      snapshots: {},
       endpoint: { requests: { tokenSecret: REQUEST_TOKEN } },
     }),
   );

@@ -15,6 +15,7 @@ import {
   type RequestBody,
   requestInboxKey,
 } from "../../mirror/requests.ts";
+import { listSnapshots } from "../../mirror/snapshot/catalog.ts";
 import { latestKey, listKey, zipKey } from "../../mirror/tree-keys.ts";
 import { newLedger, newQueue, newTree, newVault } from "../contract/aws-stores.ts";
 import { describeWithEmulator, emulatedAws, stopEmulator } from "../contract/ministack.ts";
@@ -45,7 +46,7 @@ shared.calls = calls;
 const A = modulePath("example.com/a");
 const TIMEOUT = 180_000;
 const keys = newKeys("sum.example.org");
-const FUNCTIONS = ["Plan", "AcceptRequest", "Work", "Reconcile", "Serve"];
+const FUNCTIONS = ["Plan", "AcceptRequest", "Work", "Reconcile", "Serve", "Snapshot"];
 
 /** Its database's key is known as text, and another history can take its place. */
 class Upstream extends MadeUpstream {
@@ -121,12 +122,13 @@ async function runAll(): Promise<void> {
     MODFERRY_REQUEST_TOKEN_SECRET: REQUEST_TOKEN,
   };
   for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
-  const [plan, accept, work, reconcile, serve] = await Promise.all([
+  const [plan, accept, work, reconcile, serve, snapshot] = await Promise.all([
     import("../../functions/plan.ts"),
     import("../../functions/accept-request.ts"),
     import("../../functions/work.ts"),
     import("../../functions/reconcile.ts"),
     import("../../functions/serve.ts"),
+    import("../../functions/snapshot.ts"),
   ]);
 
   const context = { getRemainingTimeInMillis: () => 300_000 } as Context;
@@ -197,7 +199,7 @@ async function runAll(): Promise<void> {
   if (listed === undefined) throw new Error("a@v1.0.0: no record");
   await ledger.ledger.write([{ record: { ...listed, listed: false } }]);
   await dueNow(settled);
-  await calls.run("Reconcile", () => reconcile.handler());
+  await calls.run("Reconcile", () => reconcile.handler({}, context));
 
   // Orders were lost, those of a request and that of a version alone; a closure is gone, and a request's object.
   const [late, alone] = [await failing("example.com/late"), await failing("example.com/alone")];
@@ -213,14 +215,14 @@ async function runAll(): Promise<void> {
   const accepted = await handIn({ vault: vault.vault, now: Date.now }, "removed", requestBody({}));
   await notify(requestInboxKey(accepted));
   await raw.send(new DeleteObjectCommand({ Bucket: vault.bucket, Key: requestInboxKey(accepted) }));
-  await calls.run("Reconcile", () => reconcile.handler());
+  await calls.run("Reconcile", () => reconcile.handler({}, context));
   await drain();
   for (const key of [late, goneClosure]) expect((await ledger.ledger.readRequest(key))?.state).toBe("DONE");
   expect((await ledger.ledger.readRequest(alone))?.state).toBe("INCOMPLETE");
 
   // An operator takes a module out, lets it come back, and has what failed tried again.
   const operate = (order: object) =>
-    calls.run("Reconcile", () => reconcile.handler({ ...order, by: "a test" }));
+    calls.run("Reconcile", () => reconcile.handler({ ...order, by: "a test" }, context));
   await operate({ block: A, reason: "told by the test" });
   expect(await tree.tree.open(latestKey(A))).toBeUndefined();
   expect(await tree.tree.open(zipKey(moduleVersion(A, "v1.0.0")))).toBeUndefined();
@@ -252,9 +254,14 @@ async function runAll(): Promise<void> {
   expect(await tree.tree.open(zipKey(caught))).toBeUndefined();
 
   // An upstream that refused us is asked again.
-  const stopped = { "": { at: 1, reason: "told by the test", probeAt: 1 } };
+  const refusal = { at: 1, reason: "told by the test", probeAt: 1 };
   const host = "refusing.example.com";
-  await ledger.ledger.writeItem({ kind: "upstream", name: host, revision: 0, value: { stopped } });
+  await ledger.ledger.writeItem({
+    kind: "upstream",
+    name: `${host}/`,
+    revision: 0,
+    value: { stop: refusal },
+  });
   await calls.run("Plan", () => plan.handler({ resumeUpstream: host, by: "a test" }, context));
 
   // Readers.
@@ -268,6 +275,21 @@ async function runAll(): Promise<void> {
     if (pages.includes(proxy)) expect([proxy, sent.statusCode, sent.body]).toEqual([proxy, 200, sent.body]);
   }
 
+  // A snapshot is taken of all records, and one of what has changed since; both are read.
+  await calls.run("Snapshot", () => snapshot.handler());
+  await request({ wishes: ["example.com/dep@v1.0.0", "example.com/before@v1.0.0"] });
+  made.add("example.com/since@v1.0.0");
+  await request({ wishes: ["example.com/since@v1.0.0"] });
+  await calls.run("Snapshot", () => snapshot.handler());
+  const taken = (await listSnapshots({ vault: vault.vault, ledger: ledger.ledger })).map(({ name }) => name);
+  expect(taken).toHaveLength(2);
+  for (const prefix of [...taken.map((name) => `-/snapshot/${name}`), `-/at/${new Date().toISOString()}`]) {
+    const proxy = `${prefix}/example.com/a/@v/list`;
+    const event = { pathParameters: { proxy }, path: `/${proxy}`, headers: {} } as unknown;
+    const sent = await calls.run("Serve", () => serve.handler(event as APIGatewayProxyEvent));
+    expect([proxy, sent.statusCode]).toEqual([proxy, 200]);
+  }
+
   // CI hands in a request, and asks how far it is.
   await secretsManagerClient(settings).send(
     new CreateSecretCommand({ Name: REQUEST_TOKEN, SecretString: "told-by-the-test" }),
@@ -279,9 +301,9 @@ async function runAll(): Promise<void> {
     return sent;
   };
   const wanted = Buffer.from(printRequestBody(requestBody({ wishes: ["example.com/bad@v1.0.0"] })));
-  const taken = await atDesk("POST", "team/app", wanted.toString("utf8"));
-  expect([taken.statusCode, taken.body]).toEqual([202, taken.body]);
-  const { request: handedIn } = JSON.parse(taken.body) as { request: string };
+  const handed = await atDesk("POST", "team/app", wanted.toString("utf8"));
+  expect([handed.statusCode, handed.body]).toEqual([202, handed.body]);
+  const { request: handedIn } = JSON.parse(handed.body) as { request: string };
   expect(JSON.parse((await atDesk("GET", handedIn)).body)).toMatchObject({ state: "OPEN" });
   await drain();
   expect(JSON.parse((await atDesk("GET", handedIn)).body)).toMatchObject({ state: "INCOMPLETE" });

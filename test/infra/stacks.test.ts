@@ -207,9 +207,35 @@ describe("the stacks", () => {
       expect(bucket.Properties?.BucketEncryption).toBeDefined();
     }
     expect(resources("storage", "AWS::DynamoDB::Table")[0]?.Properties).toMatchObject({
-      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true, RecoveryPeriodInDays: 35 },
       DeletionProtectionEnabled: true,
       SSESpecification: { SSEEnabled: true },
+    });
+  });
+
+  test("what is overwritten or deleted can be had back for 90 days, and then goes with all that it leaves", () => {
+    const buckets = resources("storage", "AWS::S3::Bucket");
+    const rules = buckets.map(
+      ({ Properties = {} }) =>
+        (Properties.LifecycleConfiguration as { Rules: readonly Record<string, unknown>[] }).Rules,
+    );
+    expect(rules).toHaveLength(2);
+    for (const [first, ...others] of rules) {
+      expect(first).toEqual({
+        Id: "superseded",
+        Status: "Enabled",
+        NoncurrentVersionExpiration: { NoncurrentDays: 90 },
+        ExpiredObjectDeleteMarker: true,
+        AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 },
+      });
+      // Nothing current ever expires, but what a scrub has found.
+      expect(others.every(({ Prefix }) => Prefix === "scrub/")).toBe(true);
+    }
+    expect(rules.flat()).toContainEqual({
+      Id: "scrub-findings",
+      Status: "Enabled",
+      Prefix: "scrub/",
+      ExpirationInDays: 90,
     });
   });
 

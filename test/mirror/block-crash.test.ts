@@ -127,7 +127,7 @@ describe.each([
         await readerSees(mirror);
         expect([at, await seen(mirror)]).toEqual([at, expected]);
         await verified(mirror);
-        const lines = mirror.ledger.journal.filter(({ event }) => event === "blocked");
+        const lines = mirror.ledger.journalLines.filter(({ event }) => event === "blocked");
         expect(new Set(lines.map(({ version }) => `${version.path}@${version.version}`)).size).toBe(
           lines.length,
         );

@@ -84,7 +84,7 @@ describe("a block", () => {
       listed: false,
       rule: `block ${A1}`,
     });
-    expect(mirror.ledger.journal.filter(({ event }) => event === "blocked")).toMatchObject([
+    expect(mirror.ledger.journalLines.filter(({ event }) => event === "blocked")).toMatchObject([
       { version: parseModuleVersion(A1) },
     ]);
     const [decision = ""] = await vaultKeys("decisions/block/");
@@ -122,7 +122,7 @@ describe("a block", () => {
       wantedAt: expect.any(Number),
     });
     expect(await status(ZIP)).toBe(200);
-    expect(mirror.ledger.journal.at(-2)?.event).toBe("unblocked");
+    expect(mirror.ledger.journalLines.at(-2)?.event).toBe("unblocked");
     expect(upstream.count()).toBe(asked);
     expect(await vaultKeys("decisions/block/")).toHaveLength(2);
     expect(await findings()).toEqual([]);
@@ -208,8 +208,8 @@ describe("a block", () => {
     };
     await mirror.request({ wishes: [NEW] });
     expect(await recordOf(NEW)).toMatchObject({ state: "BLOCKED", held: "mod", listed: false });
-    const lines = mirror.ledger.journal.filter(({ version }) => version.path === "example.com/new");
-    expect(lines.map(({ event }) => event)).toEqual(["blocked"]);
+    const lines = mirror.ledger.journalLines.filter(({ version }) => version.path === "example.com/new");
+    expect(lines.map(({ event }) => event)).toEqual(["changed", "blocked"]);
     expect(await mirror.keys()).not.toContain("example.com/new/@v/v1.0.0.zip");
     expect(await mirror.text("example.com/new/@v/list")).toBe("");
   });
@@ -251,7 +251,7 @@ describe("a block", () => {
     let once = true;
     mirror.tree.replace = async (key, bytes, previous) => {
       const result = await replace(key, bytes, previous);
-      if (once && key === "example.com/new/@v/list" && bytes.byteLength > 0) {
+      if (once && key === "example.com/new/@v/list" && (bytes as Uint8Array).byteLength > 0) {
         once = false;
         await block(mirror.parts, NEW, "bad", BY);
       }

@@ -148,7 +148,8 @@ export class CrashSimulation {
     for (let round = 0; round < 60; round++) {
       for (let guard = 0; this.#deliveries.length > 0 && guard < 500; guard++)
         await this.#deliver(0, 0, false, []);
-      this.clock.ms += 11 * MINUTE;
+      // What could not be resolved waits as long as its request is old, and ticks make it days old.
+      this.clock.ms += round < 20 ? 11 * MINUTE : 12 * 60 * MINUTE;
       if (this.planned && (await this.#tick([]))) this.planned = false;
       await this.#run(0, [], async ({ parts }) => void (await reconcile(parts, { onlyWriter: false })));
       await this.#run(0, [], async ({ parts }) => void (await parts.database.complete()));

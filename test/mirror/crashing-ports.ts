@@ -14,15 +14,15 @@ export interface Trouble {
 }
 
 /** What gives no promise: it is passed on as it is, or its beginning is a call where `deep` asks for that. */
-const ITERATED = ["keys", "heads", "records", "items", "openWork", "sumdb"];
+const ITERATED = ["keys", "heads", "records", "requests", "journal", "items", "openWork", "sumdb"];
 
 export interface CrashingOptions {
   /** What is iterated over, and each call of a checksum database, goes wrong as well. */
   readonly deep?: boolean;
   /** Told of each trouble that came to pass. */
   readonly onTrouble?: (trouble: Trouble) => void;
-  /** Told before each call. */
-  readonly onCall?: () => void;
+  /** Told before each call, by its number in the step; the call waits for what it gives. */
+  readonly onCall?: (number: number) => void | Promise<void>;
 }
 
 /** The process was killed: nothing that it does after this takes effect. */
@@ -86,7 +86,8 @@ export class CrashingPorts {
 
   async #call<T>(call: Call, apply: () => Promise<T>): Promise<T> {
     const at = this.#calls++;
-    this.#options.onCall?.();
+    const waited = this.#options.onCall?.(at);
+    if (waited !== undefined) await waited;
     // Other processes get their turns here, more or fewer.
     for (let turns = Math.floor(this.#random() * 3); turns > 0; turns--) await setImmediate();
     const fault = this.#faultAt(at, call);

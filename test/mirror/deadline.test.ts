@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { modulePath } from "../../gomod/module-path.ts";
 import { moduleVersion } from "../../gomod/version.ts";
+import { MirrorError } from "../../mirror/errors.ts";
 import type { Order, QueueName } from "../../mirror/orders.ts";
 import type { Deadline, MirrorParts } from "../../mirror/parts.ts";
 import { reconcileTick } from "../../mirror/reconcile.ts";
@@ -60,6 +61,39 @@ describe("a unit of work that runs out of time", () => {
     expect(record?.lastError?.message).toContain("example.com/a@v1.0.0");
     expect(record?.due).toBeGreaterThan(0);
   }, 30_000);
+
+  test("leaves nothing running behind an order that ends in an error", async () => {
+    const names = ["v1.0.0", "v1.0.1", "v1.0.2"].map((version) => `example.com/a@${version}`);
+    const mirror = new MadeMirror(upstreamOf(...names));
+    let ended = false;
+    const late: string[] = [];
+    const { zip } = mirror.parts.upstream;
+    const parts = withUpstream(mirror.parts, {
+      zip: async (version) => {
+        if (version.version === "v1.0.0") throw new MirrorError("transient", "a", "a: 502");
+        await new Promise((resolve) => setTimeout(resolve, 30));
+        if (ended) late.push(version.version);
+        return await zip(version);
+      },
+    });
+    const write = mirror.ledger.write.bind(mirror.ledger);
+    mirror.ledger.write = async (changes) => {
+      if (changes.some(({ record }) => record.state === "FAILED")) throw new Error("the ledger is away");
+      return await write(changes);
+    };
+    await mirror.accept({ exact: names });
+    const order = mirror.queue.take();
+    if (order === undefined) throw new Error("no order");
+    await work(parts, order.order, endsIn(300_000));
+    const fetching = mirror.queue.take();
+    if (fetching === undefined) throw new Error("no order");
+    await expect(work(parts, fetching.order, endsIn(300_000))).rejects.toThrow("the ledger is away");
+    ended = true;
+    const held = (await mirror.ledger.readModule(modulePath("example.com/a"))).map(({ state }) => state);
+    expect(held.sort()).toEqual(["PENDING", "READY", "READY"]);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(late).toEqual([]);
+  });
 });
 
 describe("the poll feed under a deadline", () => {

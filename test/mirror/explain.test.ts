@@ -31,6 +31,9 @@ describe("explain says", () => {
       expect.stringMatching(
         /^last: denied: younger than 2d: first seen 2026-11-22T09:00:00.000Z \(record 1 of sum.example.org, below its head of 4 records\)$/,
       ),
+      expect.stringMatching(
+        /^not listed: of what it needs one is missing: example\.com\/dep@v1\.0\.0: HELD: younger/,
+      ),
       expect.stringMatching(/^the policy keeps it out, by cooldown: younger than 2d/),
       "what counts for its age: record 1 of sum.example.org, below its head of 4 records, 2026-11-22T09:00:00Z",
       "changes at: 2026-11-24T09:00:00Z (in 23.5 h)",
@@ -58,6 +61,7 @@ describe("explain says", () => {
       "DENIED: its go.mod is held, all of it is wanted",
       "its record was last decided by no-a",
       "last: denied: licence",
+      "not listed: it is not held whole itself",
       "the policy keeps it out, by no-a: licence",
       "changes when: no-a does not name it any more",
     ]);
@@ -87,7 +91,8 @@ describe("explain says", () => {
     const mirror = new MadeMirror(upstream);
     await mirror.request({ wishes: [A] });
     expect(await because(mirror)).toEqual([
-      "READY: it is held whole, all of it is wanted; lists name it",
+      "READY: it is held whole, all of it is wanted",
+      "listed: @v/list names it",
       "without a policy whatever is asked for comes in",
     ]);
     const policed = new MadeMirror(upstream, { policy: { cooldown: { age: "2d" } } }, mirror);

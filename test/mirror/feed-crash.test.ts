@@ -144,9 +144,9 @@ describe("a tick that dies or fails at any call of its ports", () => {
           await world.work();
           expect([at, await world.listed()]).toEqual([at, world.seen()]);
           expect([at, world.ledger.broken]).toEqual([at, []]);
-          const complete = await completeUntil(world.ledger, "index");
+          const complete = await completeUntil(world.ledger, "index", world.clock.ms);
           expect([at, complete?.open, complete?.until.slice(0, 13)]).toEqual([at, 0, "2026-11-23T09"]);
-          const lines = world.ledger.journal.map(({ event, version }) => `${event} ${version.path}`);
+          const lines = world.ledger.journalLines.map(({ event, version }) => `${event} ${version.path}`);
           expect([at, new Set(lines).size]).toEqual([at, lines.length]);
         }
       });
@@ -215,7 +215,7 @@ test.each(Array.from({ length: 60 }, (_, i) => i + 1))(
     await world.settle();
     expect(await world.listed()).toEqual(world.seen());
     expect(world.ledger.broken).toEqual([]);
-    const complete = await completeUntil(world.ledger, "index");
+    const complete = await completeUntil(world.ledger, "index", world.clock.ms);
     expect(complete?.open).toBe(0);
     expect(world.clock.ms - Date.parse(complete?.until ?? "")).toBeLessThan(HOUR);
   },

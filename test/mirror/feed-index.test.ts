@@ -160,6 +160,17 @@ describe("the index feed", () => {
     expect(index.asked.length).toBe(1);
     expect(calls).toBeLessThanOrEqual(12);
     expect(calls).toBeGreaterThan(0);
+    // Once a day what has come to its end is forgotten.
+    const usual = calls;
+    for (const [hours, more] of [
+      [1, 0],
+      [24, 2],
+    ] as const) {
+      calls = 0;
+      mirror.clock.ms += hours * HOUR;
+      await tick({ ...mirror.parts, ledger }, settings, "one");
+      expect(calls).toBe(usual + more);
+    }
   });
 
   test.each([
@@ -343,11 +354,19 @@ describe("subscriptions on the index feed", () => {
       ["v1.5.1", at(9)],
       ["v0.9.0", at(8)],
     ] as const) {
-      upstream.add(`example.com/a@${name}`);
+      upstream.add(`example.com/a@${name}`, { text: "module example.com/a\n\nretract [v1.0.0, v1.9.0]\n" });
       index.see(`example.com/a@${name}`, seen);
     }
-    expect((await read(mirror, settings)).found).toBe(2);
-    expect(await record(mirror, "example.com/a", "v1.4.9")).toBeUndefined();
+    // What is new and the highest may say otherwise: it comes first.
+    expect((await read(mirror, settings)).found).toBe(1);
+    await mirror.drain();
+    expect((await read(mirror, settings)).found).toBe(1);
+    await mirror.drain();
+    expect(await mirror.text("example.com/a/@v/list")).toBe("v0.9.0\nv1.5.0\nv1.5.1\n");
+    upstream.add("example.com/a@v1.4.8");
+    index.see("example.com/a@v1.4.8", at(5));
+    expect((await read(mirror, settings)).found).toBe(0);
+    expect(await record(mirror, "example.com/a", "v1.4.8")).toBeUndefined();
   });
 
   test("what a graph brought in before becomes a root when the index names it", async () => {
@@ -372,7 +391,7 @@ describe("subscriptions on the index feed", () => {
     expect(records.map((one) => [one?.state, one?.wanted, one?.wish])).toEqual(
       states.map((state) => [state, "whole", "index feed"]),
     );
-    expect((await completeUntil(mirror.ledger, "index"))?.open).toBe(0);
+    expect((await completeUntil(mirror.ledger, "index", mirror.clock.ms))?.open).toBe(0);
   });
 
   test("other subscriptions look at the overlap again", async () => {
@@ -390,15 +409,21 @@ describe("how far the feed is complete", () => {
 
   test("to the hour of the first root at work, then to where it was read", async () => {
     const { mirror, index, upstream } = inHours();
-    expect(await completeUntil(mirror.ledger, "index")).toBeUndefined();
+    expect(await completeUntil(mirror.ledger, "index", mirror.clock.ms)).toBeUndefined();
     await read(mirror, settingsOf(index));
-    expect(await completeUntil(mirror.ledger, "index")).toEqual({ until: "2026-11-23T04:00:00Z", open: 1 });
+    expect(await completeUntil(mirror.ledger, "index", mirror.clock.ms)).toEqual({
+      until: "2026-11-23T04:00:00Z",
+      open: 1,
+    });
     upstream.wrong.set("zip example.com/b@v1.0.0", new MirrorError("transient", "b", "b: 503"));
     await mirror.drain();
-    expect(await completeUntil(mirror.ledger, "index")).toEqual({ until: "2026-11-23T05:00:00Z", open: 1 });
+    expect(await completeUntil(mirror.ledger, "index", mirror.clock.ms)).toEqual({
+      until: "2026-11-23T05:00:00Z",
+      open: 1,
+    });
     upstream.wrong.clear();
     await mirror.pass(15);
-    const done = await completeUntil(mirror.ledger, "index");
+    const done = await completeUntil(mirror.ledger, "index", mirror.clock.ms);
     expect(done?.open).toBe(0);
     expect(done?.until.slice(0, 16)).toBe("2026-11-23T09:30");
   });
@@ -412,7 +437,7 @@ describe("how far the feed is complete", () => {
     await read(mirror, settingsOf(index));
     await mirror.drain();
     expect((await record(mirror, "example.com/b", "v1.0.0"))?.state).toBe(state);
-    expect(await completeUntil(mirror.ledger, "index")).toMatchObject({ open: 0 });
+    expect(await completeUntil(mirror.ledger, "index", mirror.clock.ms)).toMatchObject({ open: 0 });
   });
 
   test("a version that never heals holds it for two days, and then never again", async () => {
@@ -424,7 +449,7 @@ describe("how far the feed is complete", () => {
       mirror.clock.ms += HOUR;
       await mirror.pass(1);
       await read(mirror, settingsOf(index));
-      seen.push((await completeUntil(mirror.ledger, "index"))?.until ?? "");
+      seen.push((await completeUntil(mirror.ledger, "index", mirror.clock.ms))?.until ?? "");
     }
     expect((await record(mirror, "example.com/b", "v1.0.0"))?.state).toBe("BROKEN");
     expect(seen[0]).toBe("2026-11-23T05:00:00Z");
@@ -433,10 +458,10 @@ describe("how far the feed is complete", () => {
     // Tried again after its long wait, it does not reopen an hour that is done.
     mirror.clock.ms += 30 * 24 * HOUR;
     await read(mirror, settingsOf(index));
-    const before = (await completeUntil(mirror.ledger, "index"))?.until ?? "";
+    const before = (await completeUntil(mirror.ledger, "index", mirror.clock.ms))?.until ?? "";
     await reconcile(mirror.parts, { onlyWriter: false });
     expect((await record(mirror, "example.com/b", "v1.0.0"))?.state).toBe("PENDING");
-    expect((await completeUntil(mirror.ledger, "index"))?.until).toBe(before);
+    expect((await completeUntil(mirror.ledger, "index", mirror.clock.ms))?.until).toBe(before);
     expect(before.slice(0, 10)).toBe(stampOf(mirror.clock.ms).slice(0, 10));
   });
 });

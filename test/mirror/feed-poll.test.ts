@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { stampOf } from "../../gomod/index-stamp.ts";
 import { modulePath } from "../../gomod/module-path.ts";
 import { moduleVersion } from "../../gomod/version.ts";
 import { completeUntil } from "../../mirror/complete-until.ts";
@@ -50,10 +51,10 @@ describe("the poll feed with subscriptions", () => {
     upstream.add("example.com/c@v1.0.5");
     upstream.add("example.com/c@v1.3.0");
     expect((await poll(mirror, subscriptions)).found).toBe(1);
-    expect((await completeUntil(mirror.ledger, "poll"))?.open).toBe(1);
+    expect((await completeUntil(mirror.ledger, "poll", mirror.clock.ms))?.open).toBe(1);
     await mirror.drain();
     expect(await list(mirror, "example.com/c")).toBe("v1.1.0\nv1.3.0\nv2.0.0+incompatible\n");
-    expect((await completeUntil(mirror.ledger, "poll"))?.open).toBe(0);
+    expect((await completeUntil(mirror.ledger, "poll", mirror.clock.ms))?.open).toBe(0);
   });
 
   test("retracted versions are skipped as soon as the highest says so, which itself is kept", async () => {
@@ -176,7 +177,76 @@ describe("the poll feed with subscriptions", () => {
     }
     expect(asked).toEqual([3, 3, 3, 3]);
     expect([...upstream.asked].filter(([name]) => name.startsWith("list")).length).toBe(10);
-    expect(await mirror.ledger.readWatermark("poll")).toBeUndefined();
+    // As far as the one whose last answer is the oldest: asked in the first of the four.
+    const until = async () => (await completeUntil(mirror.ledger, "poll", mirror.clock.ms))?.until ?? "";
+    await mirror.drain();
+    expect((await until()).slice(0, 16)).toBe(stampOf(mirror.clock.ms - 4 * MINUTE).slice(0, 16));
+  });
+
+  test("more active modules than the budget: the watermark follows them in their turn", async () => {
+    const names = Array.from({ length: 12 }, (_, i) => `example.com/m${i}`);
+    const upstream = upstreamOf(...names.map((name) => `${name}@v1.0.0`));
+    const mirror = new MadeMirror(upstream);
+    const subscriptions = subscribed({ modules: names, versions: "all" });
+    for (let i = 0; i < 300; i++) {
+      mirror.clock.ms += 10 * MINUTE;
+      if (i % 72 === 0) for (const name of names) upstream.add(`${name}@v1.${i + 1}.0`);
+      await poll(mirror, subscriptions, 10);
+      await mirror.drain();
+      const complete = await completeUntil(mirror.ledger, "poll", mirror.clock.ms);
+      expect(mirror.clock.ms - Date.parse(complete?.until ?? "")).toBeLessThan(21 * MINUTE);
+    }
+  });
+
+  test("a module that does not answer holds the feed at its last answer; one that upstream lacks for two days only", async () => {
+    const upstream = upstreamOf("example.com/a@v1.0.0", "example.com/b@v1.0.0");
+    const mirror = new MadeMirror(upstream);
+    const subscriptions = subscribed({ modules: ["example.com/a", "example.com/b"], versions: "all" });
+    const behind = async () => {
+      const complete = await completeUntil(mirror.ledger, "poll", mirror.clock.ms);
+      return Math.round((mirror.clock.ms - Date.parse(complete?.until ?? "")) / HOUR);
+    };
+    const hours = async (count: number) => {
+      for (let hour = 0; hour < count; hour++) {
+        mirror.clock.ms += HOUR;
+        await poll(mirror, subscriptions);
+        await mirror.drain();
+      }
+    };
+    await hours(3);
+    expect(await behind()).toBe(0);
+    upstream.wrong.set("list example.com/a", new MirrorError("malformed", "a", "a: HTML"));
+    await hours(100);
+    expect(await behind()).toBe(100);
+    upstream.wrong.set("list example.com/a", new MirrorError("absent", "a", "a: 404"));
+    upstream.wrong.set("latest example.com/a", new MirrorError("absent", "a", "a: 404"));
+    await hours(40);
+    expect(await behind()).toBe(140);
+    await hours(20);
+    expect(await behind()).toBe(0);
+    expect((await poll(mirror, subscriptions)).failing).toEqual([]);
+    // Not from when it was last there, which is long ago and was made good by its absence.
+    upstream.wrong.set("list example.com/a", new MirrorError("transient", "a", "a: 503"));
+    await hours(5);
+    expect(await behind()).toBeLessThanOrEqual(6);
+    upstream.wrong.clear();
+    await hours(2);
+    expect(await behind()).toBe(0);
+  });
+
+  test("where the schedule is lost, what does not answer counts from the watermark on, not from now", async () => {
+    const upstream = upstreamOf("example.com/a@v1.0.0");
+    const mirror = new MadeMirror(upstream);
+    const subscriptions = subscribed({ modules: ["example.com/a"], versions: "all" });
+    await poll(mirror, subscriptions);
+    await mirror.drain();
+    const { ms } = mirror.clock;
+    upstream.allWrong = (_, subject) => new MirrorError("transient", subject, `${subject}: 502`);
+    mirror.clock.ms += 5 * HOUR;
+    await mirror.vault.put("feeds/poll.json.zst", Buffer.from("damaged"));
+    await poll(mirror, subscriptions);
+    const complete = await completeUntil(mirror.ledger, "poll", mirror.clock.ms);
+    expect(Date.parse(complete?.until ?? "")).toBeLessThanOrEqual(ms);
   });
 
   test("a module that fails is tried again within the hour and holds none of the others", async () => {
@@ -203,7 +273,7 @@ describe("when a module is asked again", () => {
     ["changed this month: four times a day", 20 * DAY, 6 * HOUR],
     ["quiet: once a day", 400 * DAY, DAY],
   ])("%s", (_, quietFor, interval) => {
-    const schedule = new PollSchedule([[path, { asked: NOW, changed: NOW - quietFor }]]);
+    const schedule = new PollSchedule([[path, { asked: NOW, changed: NOW - quietFor, known: NOW }]]);
     expect(schedule.due([path], NOW + interval)).toEqual([path]);
     if (interval > 0) expect(schedule.due([path], NOW + interval - 1)).toEqual([]);
   });
@@ -211,7 +281,7 @@ describe("when a module is asked again", () => {
   test("what is written is read again; what is damaged is as good as none", async () => {
     const { vault } = new MadeMirror(new MadeUpstream());
     const schedule = new PollSchedule();
-    schedule.add(path);
+    schedule.add(path, NOW);
     schedule.asked(path, NOW, NOW - 400 * DAY);
     schedule.swept(NOW);
     await schedule.write(vault);

@@ -180,6 +180,99 @@ describe("what the policy keeps out", () => {
     expect((await recordOf(DEP)).state).toBe("READY");
   });
 
+  describe("a pin of a request's go.sum", () => {
+    const EXEMPT = { cooldown: { age: "2d", exempt: "gosum" } } as const;
+    const FORGED = `h1:${"A".repeat(43)}=`;
+    const NEW = "example.com/new@v1.0.0";
+    const pinning = (name: string, ...hashes: (string | undefined)[]) => ({
+      files: {
+        "go.mod": "module example.org/main\n\ngo 1.16\n",
+        "go.sum": hashes.map((hash) => `${name.replace("@", " ")} ${hash}\n`).join(""),
+      },
+      exact: [name],
+    });
+    beforeEach(() => void upstream.add(NEW));
+    const right = (name = NEW) => upstream.made.get(name)?.zipH1;
+    const zipKeyOf = (name: string) => file(name, ".zip");
+
+    test("that is not what the checksum database has proven lets nothing in, for nobody", async () => {
+      start({ policy: EXEMPT });
+      await mirror.request(pinning(NEW, FORGED), "forged");
+      expect(await recordOf(NEW)).toMatchObject({ state: "HELD", held: "mod", rule: "cooldown" });
+      expect(upstream.count("zip")).toBe(0);
+      await mirror.request({ wishes: [NEW] });
+      await mirror.request(pinning(NEW, FORGED), "again");
+      expect(await recordOf(NEW)).toMatchObject({ state: "HELD", rule: "cooldown", listed: false });
+      expect(await mirror.keys()).not.toContain(zipKeyOf(NEW));
+      await mirror.request(pinning(NEW, right()), "right");
+      expect(await recordOf(NEW)).toMatchObject({ state: "READY", held: "whole", rule: "cooldown.exempt" });
+    });
+
+    test("counts whether its hash is known before, or proven only now, and beside a wrong one", async () => {
+      start({ policy: EXEMPT });
+      await mirror.request(pinning(NEW, right()));
+      expect(await recordOf(NEW)).toMatchObject({ state: "READY", rule: "cooldown.exempt" });
+      await mirror.request({ wishes: [DEP] });
+      expect((await recordOf(DEP)).state).toBe("HELD");
+      await mirror.request(pinning(DEP, FORGED, right(DEP)));
+      expect((await recordOf(DEP)).state).toBe("READY");
+    });
+
+    test("that is wrong takes no right one's place, once the hash is proven", async () => {
+      start({ policy: EXEMPT });
+      await mirror.request({ wishes: [NEW] });
+      await mirror.accept(pinning(NEW, right()), "right");
+      await mirror.accept(pinning(NEW, FORGED), "forged");
+      await mirror.drain();
+      expect((await recordOf(NEW)).state).toBe("READY");
+    });
+
+    test("that is wrong does not make one forget that the version was retracted while it was kept out", async () => {
+      start({ policy: EXEMPT, unproven: "example.com/new" });
+      await mirror.request({ wishes: [NEW] });
+      mirror.clock.ms += DAY;
+      upstream.add("example.com/new@v1.0.1", {
+        text: "module example.com/new\n\ngo 1.16\n\nretract v1.0.0\n",
+      });
+      await mirror.request({ exact: ["example.com/new@v1.0.1"] });
+      mirror.clock.ms += 5 * DAY;
+      await mirror.request(pinning(NEW, FORGED));
+      expect(await recordOf(NEW)).toMatchObject({ state: "DENIED", rule: "retracted" });
+    });
+
+    test("of a path that no checksum database covers counts where upstream's bytes are those: of others nothing is stored", async () => {
+      start({ policy: EXEMPT, unproven: "example.com/new" });
+      await mirror.request(pinning(NEW, FORGED), "forged");
+      expect(await recordOf(NEW)).toMatchObject({ state: "HELD", held: "mod", rule: "cooldown" });
+      expect(await mirror.keys()).not.toContain(zipKeyOf(NEW));
+      expect((await recordOf(NEW)).zipH1).toBeUndefined();
+      await mirror.request(pinning(NEW, right()), "right");
+      expect(await recordOf(NEW)).toMatchObject({ state: "READY", held: "whole", rule: "cooldown.exempt" });
+    });
+
+    test("lets nothing in past another rule", async () => {
+      start({ policy: { ...EXEMPT, rules: [{ name: "no", deny: ["example.com/new"], reason: "no" }] } });
+      await mirror.request(pinning(NEW, right()));
+      expect(await recordOf(NEW)).toMatchObject({ state: "DENIED", rule: "no" });
+    });
+  });
+
+  test("a policy that was lifted before anybody reconciled leaves nothing kept out", async () => {
+    start({ policy: { rules: [{ name: "no-dep", deny: ["example.com/dep"], reason: "no" }] } });
+    await mirror.request({ wishes: [DEP] });
+    expect((await recordOf(DEP)).state).toBe("DENIED");
+    restart({});
+    await mirror.pass(3);
+    expect(await recordOf(DEP)).toMatchObject({ state: "READY", held: "whole" });
+    // And once more, over what was swept before.
+    restart({ policy: { rules: [{ name: "no-a", deny: ["example.com/a"], reason: "no" }] } });
+    await mirror.request({ exact: [A] });
+    expect((await recordOf(A)).state).toBe("DENIED");
+    restart({});
+    await mirror.pass(3);
+    expect((await recordOf(A)).state).toBe("READY");
+  });
+
   test("a record below a head that is known to be old is old: a new mirror is not empty on its first day", async () => {
     upstream.database.grow(50);
     const time = new Date(Date.UTC(2026, 10, 1)).toISOString();

@@ -11,7 +11,7 @@ import { handIn } from "../../mirror/inbox.ts";
 import { noDeadline } from "../../mirror/parts.ts";
 import { verifyMirror } from "../../mirror/verify.ts";
 import { work } from "../../mirror/work.ts";
-import { processOf, requestBody, TestClock } from "./made-mirror.ts";
+import { MadeMirror, processOf, requestBody, TestClock } from "./made-mirror.ts";
 import { MadeUpstream } from "./made-upstream.ts";
 
 const VERSION = "example.com/a@v1.0.0";
@@ -95,4 +95,23 @@ describe("files that were taken out of a tree by hand", () => {
     expect(found).toEqual([]);
     expect(await findings()).toEqual([]);
   });
+});
+
+test("what a feed's new root needs and is held is not looked at again in the tree; what people ask for is", async () => {
+  const upstream = new MadeUpstream();
+  const requires = Array.from({ length: 40 }, (_, n) => `example.com/d${n}@v1.0.0`);
+  for (const name of requires) upstream.add(name);
+  for (const name of ["a", "b", "c"]) upstream.add(`example.com/${name}@v1.0.0`, { requires });
+  const mirror = new MadeMirror(upstream);
+  await mirror.request({ wishes: ["example.com/a@v1.0.0"] }, "index");
+  const opened: string[] = [];
+  const open = mirror.tree.open.bind(mirror.tree);
+  mirror.tree.open = async (key) => {
+    opened.push(key);
+    return await open(key);
+  };
+  await mirror.request({ wishes: ["example.com/b@v1.0.0"] }, "index");
+  expect(opened.filter((key) => key.startsWith("example.com/d"))).toEqual([]);
+  await mirror.request({ wishes: ["example.com/c@v1.0.0"] }, "team/app");
+  for (const name of requires) expect(opened).toContain(name.replace("@", "/@v/") + ".zip");
 });

@@ -89,7 +89,7 @@ describe("the poll feed", () => {
     await mirror.drain();
     expect(await mirror.text("example.com/a/@v/list")).toBe("v1.0.0\nv1.1.0\n");
     expect(await mirror.ledger.readWatermark("poll")).toMatchObject({ revision: 1 });
-    const lines = mirror.ledger.journal.map(
+    const lines = mirror.ledger.journalLines.map(
       ({ event, version }) => `${event} ${version.path}@${version.version}`,
     );
     expect(new Set(lines).size).toBe(lines.length);

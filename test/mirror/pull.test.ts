@@ -6,7 +6,7 @@ import { TemporaryFolder } from "../../adapters/local/durable-folder.ts";
 import { FolderTree } from "../../adapters/local/folder-tree.ts";
 import { MemoryTree } from "../../adapters/local/memory-tree.ts";
 import { SpoolFolder } from "../../adapters/local/spool-folder.ts";
-import { sha256Of } from "../../mirror/body.ts";
+import { SPOOL_LIMIT, sha256Of } from "../../mirror/body.ts";
 import type { Tree } from "../../mirror/ports.ts";
 import { type PullOptions, pullTree } from "../../mirror/pull.ts";
 import type { TreeKey } from "../../mirror/tree-keys.ts";
@@ -150,6 +150,38 @@ describe("a pulled tree", () => {
     expect(await pullTree(mirror.tree, target, options({ checksum: true }))).toMatchObject({ replaced: 1 });
     expect(await contentOf(target)).toEqual(await contentOf(mirror.tree));
   });
+
+  test.each([
+    ["small", 30],
+    ["spooled", SPOOL_LIMIT + 30],
+  ])(
+    "never lacks a listed %s file while it is replaced: it dies before and after with one or the other",
+    async (_kind, size) => {
+      const { mirror } = await filledMirror();
+      const zip = "example.com/b/@v/v1.0.0.zip" as TreeKey;
+      const target = new MemoryTree();
+      await pullTree(mirror.tree, target, options());
+      const swap = async (tree: MemoryTree, bytes: Uint8Array) => {
+        const found = await tree.open(zip);
+        await tree.remove(zip, found?.etag ?? "");
+        await tree.create(zip, bytes, sha256Of(bytes));
+      };
+      const [right, wrong] = [Buffer.alloc(size, "right"), Buffer.from("wrong")];
+      await swap(mirror.tree, right);
+      await swap(target, wrong);
+      for (const method of ["create", "replace", "remove"] as const) {
+        const write = target[method].bind(target) as (...args: unknown[]) => Promise<never>;
+        target[method] = async (...args: unknown[]) => {
+          expect((await target.get(zip, 1 << 30))?.bytes).toEqual(Uint8Array.from(wrong));
+          await write(...args);
+          expect((await target.get(zip, 1 << 30))?.bytes.byteLength).toBe(size);
+          throw new Error("killed");
+        };
+      }
+      await expect(pullTree(mirror.tree, target, options())).rejects.toThrow("killed");
+      expect((await target.get(zip, 1 << 30))?.etag).toBe(sha256Of(right));
+    },
+  );
 
   test("has the vulnerability database too, its index last, and newer where the source's is", async () => {
     const { mirror } = await filledMirror();

@@ -4,6 +4,7 @@ import type { ErrorClass } from "../../mirror/errors.ts";
 import {
   BROKEN_AFTER,
   ERROR_BYTES,
+  type Failure,
   FIRST_WAIT,
   failed,
   LONGEST_FAILED_WAIT,
@@ -188,6 +189,63 @@ describe("what has failed", () => {
       failed(pending(), { class: "transient", message: "", retryAfter }, 0).due;
     expect(dueAfter(FIRST_WAIT * 3)).toBe(FIRST_WAIT * 3);
     expect(dueAfter(1e18)).toBe(LONGEST_FAILED_WAIT);
+  });
+
+  const HOUR = 3_600_000;
+  const outage = { class: "transient", message: "refuses connections", ofHost: true } as const;
+  const stopped = { class: "stopped", message: "is not asked" } as const;
+  /** Failing so each time it is due, for so long. */
+  const failingFor = (
+    error: Failure,
+    span: number,
+    begun = pending(),
+  ): { record: VersionRecord; tries: number } => {
+    let record = begun;
+    let now = 0;
+    let tries = 0;
+    for (; now < span; now = record.due ?? Number.POSITIVE_INFINITY) {
+      record = failed({ ...record, state: "PENDING" }, error, now);
+      tries++;
+    }
+    return { record, tries };
+  };
+
+  test("an outage of days, or a stop, is no attempt of a version: it stays FAILED, and is tried soon after", () => {
+    for (const [error, longest] of [
+      [outage, LONGEST_FAILED_WAIT],
+      [stopped, HOUR],
+    ] as const) {
+      const { record, tries } = failingFor(error, 72 * HOUR);
+      expect([record.state, record.attempts]).toEqual(["FAILED", 0]);
+      expect((record.due ?? 0) - 72 * HOUR).toBeLessThanOrEqual(longest);
+      expect(tries).toBeLessThan(error === outage ? 30 : 100);
+    }
+    // The first minutes cost a minute each, as with any other failure.
+    expect(failed(pending(), outage, 0).due).toBe(FIRST_WAIT);
+  });
+
+  test("an outage does not hasten what is BROKEN by itself: its own 8 attempts over 48 h count", () => {
+    const { record } = failingFor(outage, 72 * HOUR);
+    const own = failed({ ...record, state: "PENDING" }, { class: "malformed", message: "" }, 80 * HOUR);
+    expect([own.state, own.attempts, own.failingSince]).toEqual(["FAILED", 1, 80 * HOUR]);
+  });
+
+  test("a host that is gone for a month holds up no feed any longer: BROKEN, and tried daily", () => {
+    const { record } = failingFor(outage, 31 * 24 * HOUR);
+    expect([record.state, record.attempts]).toEqual(["BROKEN", 0]);
+    expect((record.due ?? 0) - 31 * 24 * HOUR).toBeLessThanOrEqual(24 * HOUR);
+  });
+
+  test("what is BROKEN for a fault that may heal is tried daily, another one ever more rarely", () => {
+    const own = (errorClass: "transient" | "malformed") =>
+      failed({ ...pending(), attempts: 30, failingSince: 0 }, { class: errorClass, message: "" }, 100 * HOUR);
+    expect([own("transient").state, own("transient").due]).toEqual(["BROKEN", 124 * HOUR]);
+    expect([own("malformed").state, own("malformed").due]).toEqual(["BROKEN", 100 * HOUR + LONGEST_WAIT]);
+  });
+
+  test("is due at a whole millisecond, whatever its host asked for", () => {
+    const due = failed(pending(), { class: "transient", message: "", retryAfter: FIRST_WAIT + 0.25 }, 7).due;
+    expect(due).toBe(FIRST_WAIT + 8);
   });
 
   test("success forgets the failures", () => {

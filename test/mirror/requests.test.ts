@@ -58,14 +58,14 @@ describe("requests that meet", () => {
     await acceptRequest(mirror.parts, request);
     await mirror.drain();
     upstream.asked.clear();
-    const journal = mirror.ledger.journal.length;
+    const journal = mirror.ledger.journalLines.length;
     await acceptRequest(mirror.parts, request);
     await work(mirror.parts, { kind: "resolve", request }, noDeadline);
     await mirror.drain();
     expect((await mirror.ledger.readRequest(request))?.state).toBe("DONE");
-    expect(mirror.ledger.journal.length).toBe(journal);
+    expect(mirror.ledger.journalLines.length).toBe(journal);
     expect([...upstream.asked]).toEqual([]);
-    const lines = mirror.ledger.journal.map(({ event, version }) => `${event} ${version.path}`);
+    const lines = mirror.ledger.journalLines.map(({ event, version }) => `${event} ${version.path}`);
     expect(new Set(lines).size).toBe(lines.length);
   });
 

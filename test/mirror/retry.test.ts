@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
 import { MemoryLedger } from "../../adapters/local/memory-ledger.ts";
+import type { H1 } from "../../gomod/dirhash.ts";
 import { moduleVersion } from "../../gomod/version.ts";
 import { OPEN_STATES } from "../../mirror/figures.ts";
+import { want } from "../../mirror/records.ts";
 import { retry } from "../../mirror/retry.ts";
 import { MadeMirror } from "./made-mirror.ts";
 import { MadeUpstream } from "./made-upstream.ts";
@@ -12,6 +14,7 @@ const parts = (ledger: MemoryLedger, provable = true) => ({
   ledger,
   now: () => NOW,
   provable: () => provable,
+  knowsCoverage: false,
 });
 
 async function inEachState(): Promise<MemoryLedger> {
@@ -44,6 +47,20 @@ test("a conflict that no database can settle stays, and is counted", async () =>
   const ledger = await inEachState();
   expect(await retry(parts(ledger, false))).toEqual({ versions: 4, requests: 0, conflicts: 1 });
   expect(await dueNow(ledger)).not.toContain("example.com/conflict PENDING");
+});
+
+test("a conflict of what no database has proven stays, unless it is known that one covers it now", async () => {
+  const ledger = new MemoryLedger();
+  await plantRecord(ledger, "CONFLICT", "corp.example/a", 5, {
+    held: "whole",
+    modH1: `h1:${"A".repeat(43)}=` as H1,
+  });
+  expect(await retry(parts(ledger))).toEqual({ versions: 0, requests: 0, conflicts: 1 });
+  expect(await dueNow(ledger)).toEqual([]);
+  const [record] = await ledger.read([moduleVersion("corp.example/a", "v1.0.0")]);
+  expect(record && want(record, record, "whole", "test", NOW, true)).toBe(record);
+  expect(await retry({ ...parts(ledger), knowsCoverage: true })).toMatchObject({ versions: 1, conflicts: 0 });
+  expect(await dueNow(ledger)).toEqual(["corp.example/a PENDING"]);
 });
 
 test.each([
@@ -84,7 +101,9 @@ test("a version that upstream has healed is served by the next tick, and its req
   mirror.clock.ms += 1;
   expect((await mirror.ledger.readRequest(request))?.state).toBe("INCOMPLETE");
   const { ledger } = mirror;
-  expect(await retry({ ledger, now: mirror.clock.now, provable: () => true })).toMatchObject({ versions: 1 });
+  expect(
+    await retry({ ledger, now: mirror.clock.now, provable: () => true, knowsCoverage: true }),
+  ).toMatchObject({ versions: 1 });
   await mirror.pass(0);
   const { reconcile } = await import("../../mirror/reconcile.ts");
   await reconcile(mirror.parts, { onlyWriter: false });

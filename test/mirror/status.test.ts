@@ -87,22 +87,21 @@ describe("the status", () => {
     ]);
   });
 
-  test("an index that is merely silent stays fresh, and an old version that is tried again holds nothing back", async () => {
+  test("an index that is merely silent stays fresh, and says how many of its modules fail", async () => {
     const ledger = new MemoryLedger();
-    // Read to its end a minute ago, although its newest entry is hours old; no hour before 09 is waited for any more.
-    const cursor = printCursor({ open: "2026-11-23T09", checked: NOW - MINUTE });
+    // Read to its end a minute ago, although its newest entry is hours old.
+    const cursor = printCursor({ checked: NOW - MINUTE });
     const timestamp = "2026-11-23T05:20:00.123456Z";
     await ledger.moveWatermark({ feed: "index", timestamp, cursor, revision: 0 });
-    const retried = { path: "example.com/broken", version: "v1.0.0", revision: 0, state: "PENDING" } as never;
-    const work = [{ feed: "index", window: "2026-11-20T03", change: 1 as const }];
-    await ledger.write([{ record: retried, work }]);
-    const [feed] = (await readFigures(partsOf(ledger))).feeds;
-    expect(feed).toEqual({
-      feed: "index",
-      watermark: Date.UTC(2026, 10, 23, 5, 20, 0, 123),
-      completeUntil: NOW - MINUTE,
-      freshness: 60,
-    });
+    const polled = { feed: "poll", timestamp: "2026-11-23T09:29:00Z", revision: 0 };
+    await ledger.moveWatermark({ ...polled, cursor: printCursor({ checked: NOW - MINUTE, failing: 3 }) });
+    const figures = await readFigures(partsOf(ledger));
+    const fresh = { completeUntil: NOW - MINUTE, freshness: 60 };
+    expect(figures.feeds).toEqual([
+      { feed: "index", watermark: Date.UTC(2026, 10, 23, 5, 20, 0, 123), ...fresh },
+      { feed: "poll", watermark: NOW - MINUTE, ...fresh, failing: 3 },
+    ]);
+    expect(printMetrics(figures)).toContain('modferry_feed_failing_modules{feed="poll"} 3\n');
   });
 
   test("says what is stopped and paused, and that a person is needed for a conflict or a stop only", async () => {
@@ -128,8 +127,9 @@ describe("the status", () => {
   test("an upstream that is stopped or left alone is named with its host", async () => {
     const ledger = new MemoryLedger();
     const stop = { at: NOW, reason: "401: give a new token", probeAt: NOW + MINUTE };
-    const value = { next: 0, notBefore: NOW + MINUTE, share: 1, shareAt: 0, stopped: { "/go": stop } };
+    const value = { next: 0, notBefore: NOW + MINUTE, share: 1, shareAt: 0 };
     await ledger.writeItem({ kind: "upstream", name: "proxy.example.com", revision: 0, value });
+    await ledger.writeItem({ kind: "upstream", name: "proxy.example.com/go", revision: 0, value: { stop } });
     const figures = await readFigures(partsOf(ledger));
     expect(needsPerson(figures)).toBe(true);
     const { upstreams } = figures;
@@ -263,15 +263,20 @@ describeWithOracle("the metrics, read by Prometheus's own parser", () => {
   test("of an empty mirror and of one with all there is are without a fault that promtool finds", async () => {
     const empty = read(printMetrics(await readFigures(partsOf(new MemoryLedger()))));
     expect(empty).toMatchObject({ error: "", problems: [] });
-    expect(Object.keys(empty.families).sort()).toEqual(["modferry_paused", "modferry_versions"]);
+    expect(Object.keys(empty.families).sort()).toEqual([
+      "modferry_blocks",
+      "modferry_paused",
+      "modferry_versions",
+    ]);
 
     const ledger = await inEachState();
     await ledger.moveWatermark({ feed: "index", timestamp: "2026-11-23T09:00:00Z", revision: 0 });
     await setPause(ledger, { until: NOW + MINUTE, reason: "a new disk", by: "me@here" });
     await noteTick({ ledger, now: () => NOW }, "plan", async () => ({}));
     const stop = { at: NOW, reason: "401", probeAt: NOW };
-    const value = { notBefore: NOW - MINUTE, stopped: { "": stop } };
+    const value = { notBefore: NOW - MINUTE };
     await ledger.writeItem({ kind: "upstream", name: "proxy.example.com", revision: 0, value });
+    await ledger.writeItem({ kind: "upstream", name: "proxy.example.com/", revision: 0, value: { stop } });
     const evidence = sha256Of(Buffer.from("fork"));
     const database = 'sum.example.org"\\\n} 1\nforged 1\u00fc';
     await ledger.writeStop({ database, at: NOW, evidence });
@@ -297,6 +302,10 @@ describeWithOracle("the metrics, read by Prometheus's own parser", () => {
       modferry_upstream_stopped: [["proxy.example.com", 1]],
       modferry_upstream_throttled: [["proxy.example.com", 0]],
       modferry_paused: [[1]],
+      modferry_blocks: [
+        ["true", 0],
+        ["false", 0],
+      ],
     });
   });
 });

@@ -1,11 +1,15 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { MemoryLedger } from "../../adapters/local/memory-ledger.ts";
 import { MemoryVault } from "../../adapters/local/memory-vault.ts";
+import { moduleVersion } from "../../gomod/version.ts";
 import { MirrorError } from "../../mirror/errors.ts";
 import type { MirrorEvent } from "../../mirror/events.ts";
+import { failed } from "../../mirror/failed-record.ts";
 import type { Ledger } from "../../mirror/ports.ts";
+import { want } from "../../mirror/records.ts";
 import { type Outcome, UpstreamGate, type UpstreamGateOptions } from "../../mirror/upstream-gate.ts";
-import { reportUpstreamStops, resumeUpstream, stoppedUpstreams } from "../../mirror/upstream-stop.ts";
+import { tendUpstreams } from "../../mirror/upstream-recovery.ts";
+import { resumeUpstream, stoppedUpstreams } from "../../mirror/upstream-stop.ts";
 import { VirtualTime } from "./virtual-time.ts";
 
 const HOST = "goproxy.corp.example:8443";
@@ -57,7 +61,7 @@ async function request(gate: UpstreamGate, outcome: Outcome = { is: "served" }, 
 }
 
 const SERVED: Outcome = { is: "served" };
-const busy = (wait?: number): Outcome => ({ is: "pushed back", wait });
+const busy = (wait?: number, status: 429 | 503 = 429): Outcome => ({ is: "pushed back", status, wait });
 const refused: Outcome = { is: "refused", reason: "it wants other credentials (401)" };
 
 async function errorOf(work: Promise<unknown>): Promise<MirrorError> {
@@ -108,6 +112,13 @@ describe("a shared rate", () => {
     expect([error.class, error.retryAfter]).toEqual(["transient", 3_600_000]);
     expect((await stored.readItem("upstream", HOST))?.value).toEqual(value);
   });
+
+  test("has a version due after a whole number of milliseconds, and speaks against none", async () => {
+    const value = { next: time.now() + 61_234.567, share: 1 / 3, shareAt: time.now() };
+    await stored.writeItem({ kind: "upstream", name: HOST, revision: 0, value });
+    const error = await errorOf(time.run(request(worker({ rate: 7 }))));
+    expect([error.retryAfter, error.ofHost]).toEqual([61_235, true]);
+  });
 });
 
 describe("a host without a rate", () => {
@@ -121,7 +132,7 @@ describe("a host without a rate", () => {
     expect(calls).toBe(3);
   });
 
-  test("that says 429 is asked half as often for each burst, by others too, and recovers slowly", async () => {
+  test("that says 429 is asked half as often for each burst, by others too, and recovers within minutes", async () => {
     const [one, other] = [worker(), worker()];
     await time.run(Promise.all(Array.from({ length: 50 }, () => request(one, busy()))));
     const { share } = (await stored.readItem("upstream", HOST))?.value ?? {};
@@ -131,9 +142,10 @@ describe("a host without a rate", () => {
     expect(mostWithin(1000)).toBeLessThanOrEqual(105);
     await time.run(time.sleep(15_000));
     await time.run(request(other, busy()));
-    expect((await stored.readItem("upstream", HOST))?.value.share).toBeCloseTo(0.27, 1);
+    // Half of what had come back in fifteen seconds.
+    expect((await stored.readItem("upstream", HOST))?.value.share).toBeCloseTo(0.37, 1);
     // Two doublings: nothing limits it any more.
-    await time.run(time.sleep(301_000));
+    await time.run(time.sleep(61_000));
     sent = [];
     await time.run(Promise.all(Array.from({ length: 200 }, () => request(worker()))));
     expect(mostWithin(1000)).toBe(200);
@@ -147,6 +159,32 @@ describe("a host without a rate", () => {
       })(),
     );
     expect(Number((await stored.readItem("upstream", HOST))?.value.share)).toBeGreaterThan(1 / 300);
+  });
+
+  test("that says 503 now and then is asked as before; one that says it more often, or 429, is asked half as often", async () => {
+    const gate = worker();
+    const shareNow = async () => (await stored.readItem("upstream", HOST))?.value.share ?? 1;
+    const some = async (served: number, outcome: Outcome) => {
+      for (let at = 0; at < served; at++) await request(gate, SERVED, 100);
+      await request(gate, outcome, 100);
+    };
+    for (let spell = 0; spell < 20; spell++) await time.run(some(50, busy(undefined, 503)));
+    // Nor does all the mirror wait for what one file's fault asks for.
+    await time.run(some(50, busy(3_600_000, 503)));
+    expect([await shareNow(), calls < 30]).toEqual([1, true]);
+    for (let at = 0; at < 40; at++) await time.run(some(1, busy(undefined, 503)));
+    expect(await shareNow()).toBe(0.5);
+  });
+
+  test("that says 429 or 503 each 100 s for hours is never asked more rarely than half as often", async () => {
+    for (const status of [429, 503] as const) {
+      const gate = worker({ host: `${status}.example` });
+      for (let at = 0; at < 200; at++) {
+        await time.run(request(gate, busy(undefined, status)));
+        await time.run(time.sleep(100_000));
+      }
+      expect((await stored.readItem("upstream", `${status}.example`))?.value.share).toBeCloseTo(0.5, 5);
+    }
   });
 
   test("is left alone by all workers until its Retry-After is over", async () => {
@@ -182,7 +220,8 @@ describe("an upstream that refuses us", () => {
       reason: "it wants other credentials (401)",
     };
     expect(events).toEqual([event, event]);
-    expect(await reportUpstreamStops({ ledger: stored, report: (said) => events.push(said) })).toBe(1);
+    const tended = { ledger: stored, now: time.now, report: (said: MirrorEvent) => void events.push(said) };
+    expect(await tendUpstreams(tended)).toEqual({ stopped: 1, revived: 0 });
     expect(events[2]).toEqual(event);
   });
 
@@ -192,13 +231,34 @@ describe("an upstream that refuses us", () => {
     expect(sent).toHaveLength(2);
   });
 
-  test("is kept in few bytes, however many on one host and however long their paths and reasons", async () => {
+  test("is stopped beside any number of others on its host, however long their paths and reasons, until it serves", async () => {
     const reason = '"\\'.repeat(300);
-    for (let at = 0; at < 12; at++)
-      await time.run(request(worker({ path: `/${at}${"é".repeat(400)}` }), { is: "refused", reason }));
-    expect(await stoppedUpstreams(stored)).toHaveLength(3);
-    const error = await errorOf(time.run(request(worker({ path: `/11${"é".repeat(400)}` }))));
-    expect(error.class).toBe("stopped");
+    const paths = Array.from({ length: 40 }, (_, at) => `/api/go/${at}${"é".repeat((at % 3) * 200)}`);
+    for (const path of paths) await time.run(request(worker({ path }), { is: "refused", reason }));
+    expect(await stoppedUpstreams(stored)).toHaveLength(40);
+    expect(sent).toHaveLength(40);
+    for (const path of paths)
+      expect((await errorOf(time.run(request(worker({ path }))))).class).toBe("stopped");
+    expect(sent).toHaveLength(40);
+    // The first of them is mended, and only that one goes on.
+    await time.run(time.sleep(301_000));
+    await time.run(request(worker({ path: paths[0] ?? "" })));
+    expect((await stoppedUpstreams(stored)).map(({ path }) => path)).not.toContain(paths[0]);
+    expect(await stoppedUpstreams(stored)).toHaveLength(39);
+    await time.run(request(worker({ path: paths[0] ?? "" })));
+    expect(sent).toHaveLength(42);
+  });
+
+  test("is known to others once it is, although they were told before that it was not any more", async () => {
+    const [one, other] = [worker(), worker()];
+    await time.run(request(one, refused));
+    await errorOf(time.run(request(other)));
+    await resumeUpstream({ ledger: stored, vault: new MemoryVault(), now: time.now }, HOST, "ann");
+    // `other` has read the stop that is lifted, and finds a new one.
+    await time.run(time.sleep(11_000));
+    await time.run(request(other, refused));
+    expect((await errorOf(time.run(request(worker())))).class).toBe("stopped");
+    expect(sent).toHaveLength(2);
   });
 
   test("is tried by one request of one worker each five minutes, and goes on when that is served", async () => {
@@ -289,8 +349,58 @@ test("a ledger that fails, stored or not, leaves nobody waiting and no upstream 
   expect(mostWithin(1000)).toBeLessThanOrEqual(23);
 });
 
+describe("a host that answers nobody", () => {
+  const version = moduleVersion("example.com/a", "v1.0.0");
+  const failedFor = async (after: number): Promise<number | undefined> => {
+    const gate = worker({ path: "" });
+    const pass = await time.run(gate.enter("x"));
+    await gate.note(pass, { is: "unknown" });
+    await gate.noteDown();
+    const [before] = await stored.read([version]);
+    const pending = want(before, version, "whole", "w", time.now(), true);
+    const error = { class: "transient", message: "refuses connections", ofHost: true } as const;
+    const record = failed({ ...pending, failingSince: time.now() - 5 * 3_600_000 }, error, time.now());
+    await stored.write([{ record }]);
+    await time.run(time.sleep(after));
+    await time.run(request(gate));
+    return record.due;
+  };
+  const tend = () => tendUpstreams({ ledger: stored, now: time.now, report: (said) => events.push(said) });
+  const dueIn = async () => ((await stored.read([version]))[0]?.due ?? 0) - time.now();
+
+  test("and answers again has what failed meanwhile tried at once, once for each outage", async () => {
+    await failedFor(11 * 60_000);
+    expect(await dueIn()).toBeGreaterThan(4 * 3_600_000);
+    expect(await tend()).toEqual({ stopped: 0, revived: 1 });
+    expect(await dueIn()).toBe(0);
+    expect(await tend()).toEqual({ stopped: 0, revived: 0 });
+  });
+
+  test("for minutes alone revives nothing: all has a wait of its own that is no longer than that", async () => {
+    await failedFor(5 * 60_000);
+    expect(await tend()).toEqual({ stopped: 0, revived: 0 });
+  });
+
+  test("costs a tick one reading of the hosts, while nothing has happened", async () => {
+    await time.run(request(worker()));
+    let asked = 0;
+    const counted = new Proxy(stored, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name, target);
+        if (typeof value !== "function") return value;
+        return (...values: unknown[]) => {
+          asked++;
+          return value.apply(target, values);
+        };
+      },
+    });
+    await tendUpstreams({ ledger: counted, now: time.now, report: () => undefined });
+    expect(asked).toBe(1);
+  });
+});
+
 test("an item that another release or hand has spoilt is as if the host had never been seen", async () => {
-  const value = { next: "x", notBefore: null, share: -1, stopped: { "/go": 7, "/x": { at: 1 } } };
+  const value = { next: "x", notBefore: null, share: -1, stopped: { "/go": 7 }, known: [7] };
   await stored.writeItem({ kind: "upstream", name: HOST, revision: 0, value });
   await time.run(request(worker({ rate: 5 })));
   expect(sent).toHaveLength(1);

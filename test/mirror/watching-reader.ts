@@ -39,12 +39,22 @@ export interface TakenOut {
   readonly now: () => number;
   /** A block names it: it is not to be served. */
   isBlocked(name: string): boolean;
-  /** A block that names it may not have come to its end: what needs the version may still be listed. */
+  /** A block that names it may not have come to its end: it may still be listed and be there. */
   isUnsettled(name: string): boolean;
+  /** Somebody may have listed what needs it without knowing of the block: then a list may name what lacks it. */
+  mayLack(name: string): boolean;
   /** A block named it at some time of this step. */
   wasBlocked(name: string): boolean;
   /** A policy or a block may have refused its zip; `.info` and `.mod` come all the same. */
   mayBeRefused(name: string): boolean;
+}
+
+/** What garbage collection takes out while the reader looks. */
+export interface CollectedMeanwhile {
+  /** What is wrong with taking out this file now. */
+  removed(version: ModuleVersion, file: "info" | "mod" | "zip"): Promise<readonly string[]>;
+  /** A list may name this version no more. */
+  mayGoOffList(name: string): boolean;
 }
 
 /**
@@ -60,6 +70,8 @@ export class WatchingReader extends MemoryTree {
   readonly #lookups: Lookup[] = [];
   /** Set where versions are blocked meanwhile. */
   takenOut: TakenOut | undefined;
+  /** Set where versions are collected meanwhile. */
+  collected: CollectedMeanwhile | undefined;
   /** What was ever served under a key whose bytes may never change. */
   readonly #served = new Map<TreeKey, string>();
 
@@ -85,6 +97,7 @@ export class WatchingReader extends MemoryTree {
     if (result === "changed" || before === undefined) return result;
     const entry = parseTreeKey(key);
     if (entry?.kind === "latest") return result;
+    if (this.collected !== undefined && (await this.#lookAtCollected(entry, this.collected))) return result;
     if (entry?.kind !== "zip" || this.takenOut === undefined) {
       this.broken.push(`10: ${key} was deleted`);
       return result;
@@ -97,6 +110,16 @@ export class WatchingReader extends MemoryTree {
       this.broken.push(`10: ${key} was deleted, and does not lie in quarantine`);
     await this.lookAtLists();
     return result;
+  }
+
+  /** @returns whether it was collected, and so is no block's. */
+  async #lookAtCollected(entry: TreeEntry | undefined, collected: CollectedMeanwhile): Promise<boolean> {
+    if (entry?.kind !== "info" && entry?.kind !== "mod" && entry?.kind !== "zip") return false;
+    const [record] = (await this.takenOut?.ledger.read([entry.version])) ?? [];
+    if (record?.state === "BLOCKED") return false;
+    this.broken.push(...(await collected.removed(entry.version, entry.kind)));
+    await this.lookAtLists();
+    return true;
   }
 
   /** Each list and `@latest` once more: what they name may have been taken out since. */
@@ -131,6 +154,7 @@ export class WatchingReader extends MemoryTree {
       if (left.has(version) || entry?.kind !== "list") continue;
       const closure = closureByHand(this.#upstream.made, `${entry.path}@${version}`);
       const isOut = [...closure].some(([needed]) => this.takenOut?.wasBlocked(needed) === true);
+      if (this.collected?.mayGoOffList(`${entry.path}@${version}`) === true) continue;
       if (!isOut) this.broken.push(`10: ${key} names ${version} no more`);
     }
   }
@@ -141,7 +165,8 @@ export class WatchingReader extends MemoryTree {
     const [record] = made === undefined ? [] : await ledger.read([made.version]);
     if (record === undefined) return;
     await this.#lookAtHeld(record);
-    if (record.state === "GONE" || record.state === "WITHHELD") return;
+    if (record.state === "GONE" || record.state === "WITHHELD" || record.state === "REMOVED") return;
+    if (record.state === "REMOVING" && record.removal?.wanted === undefined) return;
     // As an endpoint that has just read the blocks.
     forgetBlocks(ledger);
     const now = this.takenOut?.now ?? Date.now;
@@ -173,7 +198,8 @@ export class WatchingReader extends MemoryTree {
     for (const key of keys)
       if ((await this.get(key(record), LIMIT)) === undefined)
         this.broken.push(`8: the record holds ${record.held} of ${name}, but ${key(record)} is not there`);
-    const idle = record.state === "READY" || record.state === "CONFLICT";
+    const waits = record.state === "REMOVING" && record.removal?.wanted === undefined;
+    const idle = waits || ["READY", "CONFLICT", "REMOVED"].includes(record.state);
     const keptOut = record.state === "DENIED" || record.state === "BLOCKED";
     if (idle ? record.due !== undefined : record.due === undefined && !keptOut)
       this.broken.push(`${name} is ${record.state}, due ${record.due}`);
@@ -268,9 +294,9 @@ export class WatchingReader extends MemoryTree {
   async #usable(namedBy: string, name: string): Promise<void> {
     const database = this.#upstream.database.verifier.name;
     for (const [needed, extent] of closureByHand(this.#upstream.made, name)) {
-      if (this.takenOut?.isUnsettled(needed) === true) continue;
-      if (needed === name && this.takenOut?.isBlocked(name) === true)
-        this.broken.push(`3: ${namedBy} names ${name}, which is blocked`);
+      if (this.takenOut?.mayLack(needed) === true) continue;
+      const isOut = this.takenOut?.isBlocked(name) === true && !this.takenOut.isUnsettled(name);
+      if (needed === name && isOut) this.broken.push(`3: ${namedBy} names ${name}, which is blocked`);
       const [path = "", version = ""] = needed.split("@");
       const mv = moduleVersion(path, version);
       const keys = extent === "whole" ? [infoKey(mv), modKey(mv), zipKey(mv)] : [modKey(mv)];

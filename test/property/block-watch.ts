@@ -16,8 +16,9 @@ interface Watched {
 
 /**
  * Which blocks a reader may rely on. One is settled once `block` has come to its end with nobody else at work, or with
- * the second pass of reconcile, which comes when every unit of work that had begun before has ended; while it is not,
- * what needs a blocked version may still be listed (mirror/block.ts).
+ * the second pass of reconcile, which comes when every unit of work that had begun before has ended. Until it is, what it
+ * names may still be listed, and its zip be there; but only where somebody else was at work may a list name what needs a
+ * zip that is gone (mirror/block.ts).
  */
 export class BlockWatch {
   readonly #blocks = new Map<string, Watched>();
@@ -31,14 +32,15 @@ export class BlockWatch {
     for (const name of this.#blocks.keys()) this.#ofStep.add(name);
   }
 
-  begin(name: string, at: number): void {
+  /** @param isAlone nobody else is at work meanwhile. */
+  begin(name: string, at: number, isAlone: boolean): void {
     this.#ever.add(name);
     const known = this.#blocks.get(name);
     this.#blocks.set(name, {
       name,
       at: Math.max(at, known?.at ?? 0),
       returned: undefined,
-      isDoubtful: known?.isDoubtful ?? false,
+      isDoubtful: known?.isDoubtful === true || !isAlone,
       inForce: known?.inForce ?? false,
     });
     this.#ofStep.add(name);
@@ -59,9 +61,10 @@ export class BlockWatch {
   }
 
   /** The unblock begins: nothing is promised of it any more. */
-  unblocking(name: string): void {
+  unblocking(name: string, isAlone: boolean): void {
     const block = this.#blocks.get(name);
     if (block !== undefined) Object.assign(block, { inForce: false, returned: undefined });
+    if (block !== undefined && !isAlone) block.isDoubtful = true;
     this.#ofStep.add(name);
   }
 
@@ -100,6 +103,10 @@ export class BlockWatch {
     [...this.#blocks.values()].some(
       (block) => (block.returned === undefined || block.isDoubtful) && names(block.name, version),
     );
+
+  /** Somebody who did not know of its block may have listed what needs it. */
+  mayLack = (version: string): boolean =>
+    [...this.#blocks.values()].some((block) => block.isDoubtful && names(block.name, version));
 
   /** A block named it at some time: who has read that may go by it for a while. */
   wasEverBlocked = (version: string): boolean => [...this.#ever].some((block) => names(block, version));

@@ -10,15 +10,23 @@ export interface RunOptions {
   readonly mutant?: Mutant;
   /** Look for the smallest schedule that shows what is wrong, for some minutes. */
   readonly shrink?: boolean;
+  /** Which schedules, by the file of their process; left out: those of a mirror's life. */
+  readonly child?: string;
 }
 
 /** Runs schedules in a process of its own. @throws where that process fails otherwise than by what it looks for. */
-export function runSchedules({ seed, schedules, mutant, shrink = false }: RunOptions): Promise<Outcome> {
+export function runSchedules({
+  seed,
+  schedules,
+  mutant,
+  shrink = false,
+  child: file = "schedules-child.ts",
+}: RunOptions): Promise<Outcome> {
   const at = (file: string) => join(import.meta.dirname, file);
   const args = [
     ...["--import", at("deterministic.ts")],
     ...(mutant === undefined ? [] : ["--import", at("mutant-child.ts")]),
-    ...[at("schedules-child.ts"), String(seed), String(schedules), ...(shrink ? ["shrink"] : [])],
+    ...[at(file), String(seed), String(schedules), ...(shrink ? ["shrink"] : [])],
   ];
   const env = { ...process.env, ...(mutant && { MODFERRY_MUTANT: mutant.name }) };
   const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] });

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { GARBAGE_MUTANTS } from "./garbage/garbage-mutants.ts";
 import { MUTANTS } from "./mutants.ts";
 
 /**
@@ -10,7 +11,7 @@ import { MUTANTS } from "./mutants.ts";
  * written anew.
  */
 const name = process.env.MODFERRY_MUTANT;
-const mutant = MUTANTS.find((known) => known.name === name);
+const mutant = [...MUTANTS, ...GARBAGE_MUTANTS].find((known) => known.name === name);
 if (mutant === undefined) give(`no mutant is named ${JSON.stringify(name)}`);
 else {
   const path = join(import.meta.dirname, "../..", mutant.file);

@@ -94,13 +94,28 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a block leaves on their lists the roots that need the version",
     file: "mirror/block.ts",
-    find: "const roots = await unlistDependents(parts, out);",
-    replace: "const roots = out.length;",
+    find: "const unlisted = await unlistDependents(parts, isMeant, pass.walk(after));",
+    replace:
+      "const unlisted = { roots: pass.walk(after) === undefined ? 1 : 0, isDone: isMeant !== undefined };",
+  },
+  {
+    name: "a block takes zips out before the roots that need them are off their lists",
+    file: "mirror/block.ts",
+    find: "      versions += await refuseVersions(parts, some, block);\n",
+    replace: `      versions += await refuseVersions(parts, some, block);
+      await takeOut(parts, (await parts.ledger.read(some)).filter((record) => record !== undefined));
+`,
+  },
+  {
+    name: "blocks do not find requests whose names have a slash",
+    file: "mirror/requests.ts",
+    find: "/^requests\\/(.+)\\/([^/]+)\\/closure",
+    replace: "/^requests\\/([^/]+)\\/([^/]+)\\/closure",
   },
   {
     name: "a version that is HELD counts as held",
     file: "mirror/missing.ts",
-    find: `return record !== undefined && record.state !== "CONFLICT" && covers(record.held, extent);`,
+    find: `return record !== undefined && covers(dependable(record), extent);`,
     replace: `return record !== undefined && (record.state === "HELD" || covers(record.held, extent));`,
     isQuick: true,
   },
@@ -154,14 +169,26 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "what a policy refused is not asked again under another one",
     file: "mirror/policy-sweep.ts",
-    find: "if (same && known.swept !== undefined && (known.swept >= safe || now < safe)) return 0;",
+    find: "if (begun === undefined && isDone) return 0;",
     replace: "if (known !== undefined) return 0;",
   },
   {
     name: "completeUntil does not wait for what has FAILED",
-    file: "mirror/records.ts",
-    find: `if (record.state !== "PENDING" && record.state !== "FAILED") return undefined;`,
-    replace: `if (record.state !== "PENDING") return undefined;`,
+    file: "mirror/feed-work.ts",
+    find: `  return record.state === "FAILED";`,
+    replace: "  return false;",
+  },
+  {
+    name: "completeUntil does not wait for what comes out of HELD",
+    file: "mirror/feed-work.ts",
+    find: `  if (record.state === "PENDING") return !wasGivenUp(record);`,
+    replace: `  if (record.state === "PENDING") return record.lastError?.class !== "denied" && !wasGivenUp(record);`,
+  },
+  {
+    name: "completeUntil passes a root whose closure is at work",
+    file: "mirror/feed-work.ts",
+    find: `record.state === "READY" && record.awaited === true && !record.listed;`,
+    replace: "false;",
   },
   {
     name: "a version that is being fetched is answered with a 404",
@@ -177,19 +204,19 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a lifted block is forgotten at once, whoever still goes by it",
     file: "mirror/reconcile.ts",
-    find: "  await finishUnblocks(parts, blocks);\n",
+    find: "  await finishUnblocks(parts, blocks, deadline);\n",
     replace: "",
   },
   {
     name: "an unblock leaves what a block has begun half done",
     file: "mirror/unblock.ts",
-    find: "  if (inForce && block.applied === undefined) await applyBlock(parts, block);\n",
-    replace: "",
+    find: "if (inForce && block.applied === undefined && (await applyBlock(parts, block, deadline)).unfinished) {",
+    replace: "if (inForce && block.at < 0 && (await applyBlock(parts, block, deadline)).unfinished) {",
   },
   {
     name: "roots that only a list names stay there when what they need is blocked",
     file: "mirror/dependents.ts",
     find: `if (held === "whole") byPath`,
-    replace: `if (listed.some((known) => known.path === path && known.version === version)) byPath`,
+    replace: `if (records.some((known) => known.listed && known.path === path && known.version === version)) byPath`,
   },
 ];

@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { describeOutcome, runSchedules } from "./child-run.ts";
+import { GARBAGE_CHILD, GARBAGE_MUTANTS } from "./garbage/garbage-mutants.ts";
 import { MUTANTS } from "./mutants.ts";
 import type { Outcome } from "./schedules-child.ts";
 
@@ -40,19 +41,33 @@ console.log(`${ran} schedules in ${minutes()} min; again with MODFERRY_SEED=${se
 if (broken > 0) console.log(`${broken} of ${batches.length} batches found something broken`);
 if (ran < wanted) console.log(`fewer than ${wanted}`);
 
+/** Of a mirror that collects its garbage: a tenth as many. */
+const collecting = await each(batches.slice(0, Math.ceil(batches.length / 10)), async (batch) => {
+  const outcome = await runSchedules({ ...batch, child: GARBAGE_CHILD });
+  const seconds = Math.round(outcome.milliseconds / 1_000);
+  console.log(`seed ${batch.seed}, collecting garbage: ${outcome.schedules} schedules in ${seconds} s`);
+  if (outcome.broken !== undefined) console.log(describeOutcome(outcome));
+  return outcome;
+});
+const brokenCollecting = collecting.filter((outcome) => outcome.broken !== undefined).length;
+if (brokenCollecting > 0)
+  console.log(`${brokenCollecting} batches found something broken by garbage collection`);
+
 const alive: string[] = [];
+const mutants = [...MUTANTS, ...GARBAGE_MUTANTS];
 if (process.env.MODFERRY_MUTANTS !== "0") {
-  await each(MUTANTS, async (mutant) => {
-    const outcome = await runSchedules({ seed, schedules: FOR_A_MUTANT, mutant });
+  await each(mutants, async (mutant) => {
+    const child = GARBAGE_MUTANTS.includes(mutant) ? { child: GARBAGE_CHILD } : {};
+    const outcome = await runSchedules({ seed, schedules: FOR_A_MUTANT, mutant, ...child });
     if (outcome.broken === undefined) alive.push(mutant.name);
     const [first = ""] = (outcome.broken?.message ?? "").replace(/^Error: /, "").split("\n");
     const how =
       outcome.broken === undefined ? "LIVES" : `caught by schedule ${outcome.schedules + 1}: ${first}`;
     console.log(`${mutant.name}: ${how.slice(0, 200)}`);
   });
-  console.log(`${MUTANTS.length - alive.length} of ${MUTANTS.length} mutants caught, after ${minutes()} min`);
+  console.log(`${mutants.length - alive.length} of ${mutants.length} mutants caught, after ${minutes()} min`);
 }
-process.exitCode = broken === 0 && ran >= wanted && alive.length === 0 ? 0 : 1;
+process.exitCode = broken + brokenCollecting === 0 && ran >= wanted && alive.length === 0 ? 0 : 1;
 
 function minutes(): string {
   return ((performance.now() - started) / 60_000).toFixed(1);

@@ -9,10 +9,10 @@ import { completeUntil } from "../../mirror/complete-until.ts";
 import { MirrorError } from "../../mirror/errors.ts";
 import type { ModuleIndex } from "../../mirror/feed.ts";
 import { handIn } from "../../mirror/inbox.ts";
-import type { Order, QueueName, RequestKey } from "../../mirror/orders.ts";
+import { isFeedName, type Order, type QueueName, type RequestKey } from "../../mirror/orders.ts";
 import { noDeadline } from "../../mirror/parts.ts";
-import { makePolicy, policyShape } from "../../mirror/policy.ts";
 import { reconcile } from "../../mirror/reconcile.ts";
+import { parseRequestInboxKey } from "../../mirror/requests.ts";
 import { tick } from "../../mirror/tick.ts";
 import { unblock } from "../../mirror/unblock.ts";
 import { verifyMirror } from "../../mirror/verify.ts";
@@ -37,6 +37,8 @@ type Delivery =
 const LONGEST_UNIT = 5 * MINUTE;
 const HOUR = 60 * MINUTE;
 const BY = "op@host";
+/** What people hand in their requests under. */
+const NAMES = ["test", "team/app", "org/team/app/main"];
 
 /** What came to pass in schedules, counted. */
 export type Tally = Map<string, number>;
@@ -71,8 +73,6 @@ export class Simulation {
   #policy = 0;
   #policySince = 0;
   #hadPolicy = false;
-  /** A reconcile has come to its end under the policy as it is now. */
-  #policySwept = true;
   #started = 0;
   /** Names whose unblock came to its end since they were last blocked. */
   readonly #unblocked = new Set<string>();
@@ -90,9 +90,9 @@ export class Simulation {
       this.index.see(name, microStamp(now() - (90 - at) * MINUTE));
     this.ledger = new WatchedLedger(this.reader, this.index.lines);
     const { reader: tree, ledger, vault, blocks } = this;
-    const { isBlocked, isUnsettled, wasBlocked } = blocks;
+    const { isBlocked, isUnsettled, mayLack, wasBlocked } = blocks;
     const mayBeRefused = (name: string) => this.#hadPolicy || blocks.wasEverBlocked(name);
-    this.reader.takenOut = { ledger, vault, now, isBlocked, isUnsettled, wasBlocked, mayBeRefused };
+    this.reader.takenOut = { ledger, vault, now, isBlocked, isUnsettled, mayLack, wasBlocked, mayBeRefused };
     const queue = {
       send: async (_queue: QueueName, orders: readonly Order[]) =>
         void this.#deliveries.push(...orders.map((order) => ({ kind: "order" as const, order }))),
@@ -148,7 +148,7 @@ export class Simulation {
       ...byHand.slice(0, 1).map((act) => this.#byHand(act, isAlone)),
     ]);
     await this.reader.lookAtLists();
-    await this.ledger.lookAtCompleteness();
+    await this.#lookAtCompleteness();
     if (this.reader.broken.length > 0) throw new Broken(this.reader.broken);
   }
 
@@ -175,9 +175,6 @@ export class Simulation {
         });
         return;
       case "policy":
-        // Deployed again within the minute in which nobody has reconciled, a policy leaves no trace of itself.
-        if (!this.#policySwept) return;
-        this.#policySwept = false;
         this.#policy = pick % POLICIES.length;
         this.#policySince = this.clock.ms;
         this.#hadPolicy ||= POLICIES[this.#policy] !== undefined;
@@ -209,7 +206,7 @@ export class Simulation {
     this.bodies.add(body);
     const request = await handIn(
       { vault: this.vault, now: this.clock.now },
-      "test",
+      NAMES[body % NAMES.length] as string,
       requestBody(BODIES[body] as (typeof BODIES)[number]),
     );
     this.#deliveries.push({ kind: "accept", request });
@@ -234,10 +231,7 @@ export class Simulation {
   async #reconcile(act: Act, isAlone: boolean): Promise<void> {
     await this.#run(act, async ({ parts, owner }) => {
       const now = parts.now();
-      const policy = POLICIES[this.#policy];
-      const isNew = parts.policy?.digest === (policy && makePolicy(policyShape.parse(policy)).digest);
       const { failed } = await reconcile(parts, { onlyWriter: false, owner });
-      if (failed.length === 0 && isNew) this.#policySwept = true;
       if (failed.length === 0 && isAlone) this.blocks.reconciled(now);
     });
   }
@@ -255,7 +249,7 @@ export class Simulation {
         : (BLOCKS[pick % BLOCKS.length] as string);
     try {
       if (action === "block") await this.#block(parts, name, isAlone);
-      else await this.#unblock(parts, name);
+      else await this.#unblock(parts, name, isAlone);
     } catch (thrown) {
       if (isFault(thrown)) throw thrown;
     }
@@ -265,7 +259,7 @@ export class Simulation {
   }
 
   async #block(parts: ReturnType<typeof processOf>, name: string, isAlone: boolean): Promise<void> {
-    this.blocks.begin(name, parts.now());
+    this.blocks.begin(name, parts.now(), isAlone);
     this.#unblocked.delete(name);
     const written = await handInBlock(parts, name, "bad", BY);
     this.blocks.written(name);
@@ -274,8 +268,8 @@ export class Simulation {
     if (isAlone) await this.lookAtBlocked();
   }
 
-  async #unblock(parts: ReturnType<typeof processOf>, name: string): Promise<void> {
-    this.blocks.unblocking(name);
+  async #unblock(parts: ReturnType<typeof processOf>, name: string, isAlone = true): Promise<void> {
+    this.blocks.unblocking(name, isAlone);
     try {
       await unblock(parts, name, BY);
     } catch (thrown) {
@@ -378,10 +372,15 @@ export class Simulation {
       if (state !== "DONE" && !(isKeptOut && state === "INCOMPLETE"))
         left.push(`request ${name}/${time} is ${state}`);
     if (!this.ticked) return left;
-    const complete = await completeUntil(this.ledger, "index");
+    const complete = await completeUntil(this.ledger, "index", this.clock.ms);
     if (complete?.open !== 0) left.push(`${complete?.open} roots open for completeUntil`);
     else if (this.clock.ms - Date.parse(complete.until) > HOUR) left.push(`complete until ${complete.until}`);
     return left;
+  }
+
+  async #lookAtCompleteness(): Promise<void> {
+    const requires = (name: string) => this.upstream.made.get(name)?.requires ?? [];
+    await this.ledger.lookAtCompleteness(this.clock.ms, requires);
   }
 
   /** A version is still BLOCKED by what is blocked no more. */
@@ -393,7 +392,7 @@ export class Simulation {
   async lookAtEnd(): Promise<void> {
     await this.lookAtBlocked();
     await this.reader.lookAtAll();
-    await this.ledger.lookAtCompleteness();
+    await this.#lookAtCompleteness();
     const blocks = await readBlocks(this.ledger);
     for await (const record of this.ledger.records()) {
       const name = formatModuleVersion(record);
@@ -417,12 +416,14 @@ export class Simulation {
   /** People's and feeds', with what became of them. */
   async #allRequests(): Promise<{ readonly name: string; readonly time: string; readonly state: string }[]> {
     const requests = [];
-    for await (const key of this.vault.keys("inbox/requests/")) {
-      const [name = "", time = ""] = key.slice("inbox/requests/".length, -".json".length).split("/");
-      const request = await this.ledger.readRequest({ name, time });
+    for await (const inbox of this.vault.keys("inbox/requests/")) {
+      const key = parseRequestInboxKey(inbox);
+      if (key === undefined) throw new Broken([`${inbox} is no request's key`]);
+      const { name, time } = key;
+      const request = await this.ledger.readRequest(key);
       // A tick that dies before it has accepted what it hands in hands it in anew.
       if (request !== undefined) requests.push({ name, time, state: request.state });
-      else if (name === "test") requests.push({ name, time, state: "not accepted" });
+      else if (!isFeedName(name)) requests.push({ name, time, state: "not accepted" });
     }
     return requests;
   }

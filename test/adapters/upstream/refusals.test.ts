@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type OpenedUpstream, openUpstream } from "../../../adapters/upstream/open-upstream.ts";
 import { openSumdb } from "../../../adapters/upstream/sumdb-source.ts";
+import { moduleVersion } from "../../../gomod/version.ts";
 import {
   type FaultServer,
   mirrorError,
@@ -64,8 +65,30 @@ test("a probe that answers 401 makes it unauthorized", async () => {
   expect((await mirrorError(upstream.mod(sample))).class).toBe("unauthorized");
 });
 
-test("a first refusal with nothing to probe is withheld", async () => {
+// Withheld, it would be a 404 for clients and be asked again after weeks, because of a token that is wrong; unauthorized, one
+// file that a registry keeps back would stop all others.
+test("a first refusal with nothing to probe is neither withheld nor of everything: asked once, and tried again soon", async () => {
+  for (let tries = 0; tries < 5; tries++) {
+    const error = await mirrorError(upstream.mod(sample));
+    expect([error.class, error.retryAfter, error.ofHost]).toEqual(["transient", 60_000, false]);
+    expect(error.message).toContain("has served nothing yet that would tell");
+  }
+  expect(server.asked).toHaveLength(5);
+});
+
+test("and is judged by what is served later", async () => {
+  await mirrorError(upstream.mod(sample));
+  server.answers.set(`${otherPath}.mod`, ok("module example.com/other\n"));
+  await upstream.mod(other);
+  await tools.sleep(6000);
   expect((await mirrorError(upstream.mod(sample))).class).toBe("withheld");
+});
+
+test("refusals of three different modules, and nothing served, are of everything", async () => {
+  const classes: string[] = [];
+  for (const path of ["a", "b", "b", "c", "d"])
+    classes.push((await mirrorError(upstream.mod(moduleVersion(`example.com/${path}`, "v1.0.0")))).class);
+  expect(classes).toEqual(["transient", "transient", "transient", "unauthorized", "unauthorized"]);
 });
 
 test.each([

@@ -1,0 +1,94 @@
+/** Keeps sorted runs outside of memory until they are merged: files that are gone with the process. */
+export interface LineRuns {
+  /** Stores lines in the order given. @returns what reads them back, as often as asked. */
+  store(lines: readonly string[]): Promise<() => AsyncIterable<string>>;
+}
+
+/** So many lines are sorted in memory at a time, some 40 MB of them; a million versions make ten runs. */
+const LINES_PER_RUN = 100_000;
+
+/**
+ * Sorts any number of lines in bounded memory: sorted runs, merged as they are read. Lines are ASCII and without line
+ * ends, so the order of their UTF-16 units is that of their bytes; equal ones all come out.
+ */
+export class SortedLines {
+  readonly #runs: LineRuns;
+  readonly #perRun: number;
+  readonly #stored: (() => AsyncIterable<string>)[] = [];
+  #lines: string[] = [];
+
+  constructor(runs: LineRuns, perRun = LINES_PER_RUN) {
+    this.#runs = runs;
+    this.#perRun = perRun;
+  }
+
+  async add(line: string): Promise<void> {
+    this.#lines.push(line);
+    if (this.#lines.length < this.#perRun) return;
+    const run = this.#lines.sort(byUnits);
+    this.#lines = [];
+    this.#stored.push(await this.#runs.store(run));
+  }
+
+  /** All lines, sorted; to be called once nothing more is added. */
+  async *sorted(): AsyncGenerator<string> {
+    this.#lines.sort(byUnits);
+    if (this.#stored.length === 0) {
+      yield* this.#lines;
+      return;
+    }
+    const sources = [...this.#stored.map((run) => run()[Symbol.asyncIterator]()), asyncIterator(this.#lines)];
+    const heap: Head[] = [];
+    for (const source of sources) {
+      const first = await source.next();
+      if (first.done !== true) push(heap, { line: first.value, source });
+    }
+    for (let head = heap[0]; head !== undefined; head = heap[0]) {
+      yield head.line;
+      const next = await head.source.next();
+      if (next.done === true) {
+        const last = heap.pop();
+        if (heap.length === 0 || last === undefined) continue;
+        heap[0] = last;
+      } else head.line = next.value;
+      sink(heap);
+    }
+  }
+}
+
+interface Head {
+  line: string;
+  readonly source: AsyncIterator<string>;
+}
+
+const byUnits = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** A binary heap, the least line first: a run more costs a comparison more, not a pass over all heads. */
+function push(heap: Head[], head: Head): void {
+  let at = heap.push(head) - 1;
+  while (at > 0) {
+    const parent = (at - 1) >> 1;
+    if ((heap[parent] as Head).line <= head.line) break;
+    heap[at] = heap[parent] as Head;
+    at = parent;
+  }
+  heap[at] = head;
+}
+
+/** Moves the first head to where it belongs. */
+function sink(heap: Head[]): void {
+  const head = heap[0] as Head;
+  for (let at = 0; ; ) {
+    let child = 2 * at + 1;
+    if (child >= heap.length) return;
+    if (child + 1 < heap.length && (heap[child + 1] as Head).line < (heap[child] as Head).line) child++;
+    if (head.line <= (heap[child] as Head).line) return;
+    heap[at] = heap[child] as Head;
+    heap[child] = head;
+    at = child;
+  }
+}
+
+async function* asyncIterator(lines: readonly string[]): AsyncGenerator<string> {
+  yield* lines;
+}
