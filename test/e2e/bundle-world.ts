@@ -215,7 +215,7 @@ export async function stateOf(island: string): Promise<string> {
 }
 
 /** Takes a snapshot of a folder mirror as it is now. @returns its name. */
-export async function snapshotOf(mirror: string): Promise<string> {
+export async function snapshotOf(mirror: string, { full = false } = {}): Promise<string> {
   const { tree, vault, ledger, spools, close } = await openFolderMirror(mirror, { mode: "write" });
   try {
     const taken = await takeSnapshot(
@@ -226,7 +226,7 @@ export async function snapshotOf(mirror: string): Promise<string> {
         now: Date.now,
         spool: (chunks, limit, subject) => spools.spool(chunks, limit, subject),
       },
-      { owner: "test", closedAfter: 0 },
+      { owner: "test", closedAfter: 0, full },
     );
     if (taken.outcome === "taken") return taken.header.name;
     throw new Error(`no snapshot: ${taken.outcome}`);
