@@ -1,5 +1,5 @@
 import type { H1 } from "../gomod/dirhash.ts";
-import { covers, type Extent, type VersionRecord } from "./records.ts";
+import { covers, type Extent, isFirstSight, type VersionRecord } from "./records.ts";
 
 /** What somebody says of a version, and what they want of it. */
 export interface Seen {
@@ -69,7 +69,7 @@ export function isRoot(record: VersionRecord): boolean {
  * | nothing                                |                                              | fetch   | unknown             |
  * | a part of some graph                   | wanted as a root                             | root    | no root yet         |
  * | BLOCKED; DENIED or HELD                | in any way; by a feed                        | none    | kept out            |
- * | CONFLICT, and no database covers it    |                                              | none    | conflict            |
+ * | CONFLICT, no database covers it or has ever proven it |                               | none    | conflict            |
  * | REMOVING, REMOVED                      |                                              | fetch   | asked again         |
  * | any other                              | forced                                       | refetch | forced              |
  * | something held                         | an object differs from what was stored       | refetch | differs in the tree |
@@ -94,7 +94,7 @@ export function decide(record: VersionRecord | undefined, seen: Seen): Decision 
   const { state } = record;
   const keptOut = state === "DENIED" || state === "HELD";
   if (state === "BLOCKED" || (keptOut && seen.by === "feed")) return none("kept out");
-  if (state === "CONFLICT" && !seen.provable) return none("conflict");
+  if (state === "CONFLICT" && (!seen.provable || isFirstSight(record))) return none("conflict");
   if (state === "REMOVING" || state === "REMOVED") return { action: "fetch", reason: "asked again" };
   if (seen.forced === true) return { action: "refetch", reason: "forced" };
   if (record.held !== "nothing" && seen.tree === "differs")

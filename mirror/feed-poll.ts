@@ -147,6 +147,8 @@ async function moveWatermark(
   schedule: PollSchedule,
   now: number,
 ): Promise<void> {
+  // Until each has answered once, this feed has never been read to its end.
+  if (watermark === undefined && schedule.unanswered().length > 0) return;
   const checked = schedule.knownUntil(now);
   const { forgot: before } = parseCursor(watermark?.cursor);
   const forgot = await forgetDoneWork(parts.ledger, POLL_FEED, now, before);

@@ -178,8 +178,14 @@ export class PollSchedule {
     if (known === undefined || known.asked === 0) return 0;
     const quietFor = known.asked - known.changed;
     const interval = INTERVALS.find(([within]) => quietFor < within)?.[1] ?? QUIET;
-    return known.asked + (known.failing !== undefined ? Math.min(interval, AFTER_FAILURE) : interval);
+    return known.asked + Math.min(interval, waitAfter(known));
   }
+}
+
+/** As long as it has failed for: what is mended is soon found out, and what is not costs little. */
+function waitAfter({ asked, failing }: Polled): number {
+  if (failing === undefined) return Number.POSITIVE_INFINITY;
+  return failing.as === "absent" ? AFTER_FAILURE : Math.min(AFTER_FAILURE, asked - failing.since);
 }
 
 function isGivenUp(module: Polled | undefined): boolean {

@@ -86,7 +86,7 @@ function openHead(verifier: Verifier, note: string): SignedHead {
   try {
     return openTreeHead(Buffer.from(note), verifier);
   } catch (thrown) {
-    throw asMirrorError(thrown, verifier.name);
+    throw refused(thrown, verifier.name);
   }
 }
 

@@ -16,7 +16,7 @@ import { startUpstream } from "../upstream/loopback-upstream.ts";
 import { fillModuleCache } from "../upstream/module-cache.ts";
 import { projectDir } from "../upstream/sample-projects.ts";
 import { HashThreads } from "./hash-threads.ts";
-import { measureProcess, median } from "./measured-process.ts";
+import { type Measured, measureProcess, median } from "./measured-process.ts";
 
 const ROUNDS = Number(process.env.MODFERRY_BENCH_ROUNDS ?? 5);
 const PROGRAM = join(import.meta.dirname, "../../dist/modferry.mjs");
@@ -65,25 +65,25 @@ export async function bundleBench(): Promise<void> {
     const first = await snapshot(outside);
     const { bytes, files, zips } = await sizeOf(tree);
     const threads = new HashThreads(2);
-    const rounds: Record<string, number[]> = {};
+    const rounds: Record<string, Spent[]> = {};
     const loads: number[] = [];
-    const timed = async (name: string, work: () => Promise<unknown>) => {
+    const timed = async (name: string, work: Promise<Spent>) => {
       loads.push(loadavg()[0] ?? Number.NaN);
-      const began = performance.now();
-      await work();
-      rounds[name] = [...(rounds[name] ?? []), (performance.now() - began) / 1000];
+      rounds[name] = [...(rounds[name] ?? []), await work];
     };
-    const command = promisify(execFile);
+    const command = (...args: string[]) => measureProcess(args, { env: process.env });
     for (let round = 0; round < ROUNDS; round++) {
       const at = join(folder, `round-${round}`);
       await mkdir(at);
-      await timed("tar", () => command("tar", ["-cf", join(at, "tree.tar"), "-C", tree, "."]));
-      await timed("cp", () => command("cp", ["-r", tree, join(at, "copy")]));
-      await timed("export", () =>
-        run("export", "--full", "--mirror", outside, "--to", join(at, "discs"), "--key", key),
+      const [discs, island] = [join(at, "discs"), join(at, "island")];
+      await timed("tar", command("tar", "-cf", join(at, "tree.tar"), "-C", tree, "."));
+      await timed("cp", command("cp", "-r", tree, join(at, "copy")));
+      await timed("export", run("export", "--full", "--mirror", outside, "--to", discs, "--key", key));
+      await timed("import", run("import", discs, "--mirror", island, ...trust));
+      await timed(
+        "hash, 2 threads",
+        spent(() => threads.hashAll(zips)),
       );
-      await timed("import", () => run("import", join(at, "discs"), "--mirror", join(at, "island"), ...trust));
-      await timed("hash, 2 threads", () => threads.hashAll(zips));
       await rm(at, { recursive: true });
     }
     await threads.close();
@@ -106,8 +106,19 @@ export async function bundleBench(): Promise<void> {
   }
 }
 
+type Spent = Pick<Measured, "wallSeconds" | "cpuSeconds">;
+
+async function spent(work: () => Promise<void>): Promise<Spent> {
+  const before = process.cpuUsage();
+  const began = performance.now();
+  await work();
+  const wallSeconds = (performance.now() - began) / 1000;
+  const { user, system } = process.cpuUsage(before);
+  return { wallSeconds, cpuSeconds: (user + system) / 1e6 };
+}
+
 function print(
-  rounds: Readonly<Record<string, readonly number[]>>,
+  rounds: Readonly<Record<string, readonly Spent[]>>,
   loads: readonly number[],
   { bytes, files, zips }: { readonly bytes: number; readonly files: number; readonly zips: number },
 ): void {
@@ -115,18 +126,22 @@ function print(
   console.log(
     `${files} files, ${zips} zips, ${megabytes(bytes)} MB; medians of ${ROUNDS}, ${load} (its own work included)`,
   );
-  console.log("what               wall s    MB/s  goal");
-  const rate = (name: string) => bytes / 1e6 / median(rounds[name] ?? []);
-  for (const [name, seconds] of Object.entries(rounds)) {
+  console.log("what               wall s   CPU s    MB/s  goal");
+  const of = (name: string, what: keyof Spent) => median((rounds[name] ?? []).map((round) => round[what]));
+  const rate = (name: string) => bytes / 1e6 / of(name, "wallSeconds");
+  for (const name of Object.keys(rounds)) {
     const goal = GOALS[name as keyof typeof GOALS];
     const ratio = goal === undefined ? 0 : rate(name) / rate(goal.of);
+    const cpu = goal === undefined ? 0 : of(goal.of, "cpuSeconds") / of(name, "cpuSeconds");
+    const met = goal === undefined ? "" : `${goal.least} ${ratio >= goal.least ? "met" : "missed"}`;
     const said =
-      goal === undefined
-        ? ""
-        : `${ratio.toFixed(2)} of ${goal.of}, ${goal.least} ${ratio >= goal.least ? "met" : "missed"}`;
-    console.log(
-      `${name.padEnd(17)}  ${median(seconds).toFixed(2).padStart(6)}  ${rate(name).toFixed(0).padStart(6)}  ${said}`,
-    );
+      goal === undefined ? "" : `${ratio.toFixed(2)} of ${goal.of} (by CPU ${cpu.toFixed(2)}), ${met}`;
+    const figures = [
+      of(name, "wallSeconds").toFixed(2),
+      of(name, "cpuSeconds").toFixed(2),
+      rate(name).toFixed(0),
+    ];
+    console.log([name.padEnd(17), ...figures.map((figure) => figure.padStart(6)), said].join("  "));
   }
 }
 

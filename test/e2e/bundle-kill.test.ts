@@ -73,7 +73,11 @@ describeWithGo("an import that is killed", () => {
           if (code === SIGKILLED) killed++;
         }
         states.add(String(Object.keys(await filesOf(join(island, "tree"))).length));
-        expect(await brokenPromises(island, outside.world.upstream.vkey), `round ${round}`).toEqual([]);
+        const broken = await brokenPromises(island, outside.world.upstream.vkey);
+        expect(
+          broken.filter((finding) => !finding.startsWith("-/vulndb/")),
+          `round ${round}`,
+        ).toEqual([]);
         await client.clearModCache();
         await allSucceed(client, modern, ["build ./..."]);
         expectSuccess(await ended(spawnModferry(args)), "the next run");

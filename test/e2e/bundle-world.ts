@@ -229,6 +229,7 @@ export async function snapshotOf(mirror: string, { full = false } = {}): Promise
       { owner: "test", closedAfter: 0, full },
     );
     if (taken.outcome === "taken") return taken.header.name;
+    if (taken.outcome === "unchanged" && taken.name !== undefined) return taken.name;
     throw new Error(`no snapshot: ${taken.outcome}`);
   } finally {
     await close();

@@ -101,9 +101,9 @@ describe("the poll feed under a deadline", () => {
     const mirror = new MadeMirror(upstreamOf("example.com/b@v1.0.0", "example.com/c@v1.0.0"));
     const list = mirror.parts.upstream.list.bind(mirror.parts.upstream);
     const parts = withUpstream(mirror.parts, { list: (path) => (path === FEED[0] ? never() : list(path)) });
-    // Each module is looked at once before it is asked; then all have half a second.
+    // The feed itself looks once; then each module once before it is asked; then all have half a second.
     let looks = 0;
-    const deadline = { remaining: () => (looks++ % 2 === 0 ? 60_000 : 10_500) };
+    const deadline = { remaining: () => (looks++ % 2 === 1 ? 60_000 : 10_500) };
     expect(await pollTick(parts, FEED, "one", { deadline })).toMatchObject({
       found: 2,
       failed: [{ module: "example.com/a", class: "transient" }],

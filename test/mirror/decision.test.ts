@@ -64,8 +64,14 @@ const rows: readonly (readonly [string, VersionRecord | undefined, Partial<Seen>
   ],
   ["forced", record(), { forced: true, provable: true }, "refetch: forced"],
   [
-    "forced, CONFLICT under a database",
+    "forced, CONFLICT of first sight, although a database is said to cover it",
     record({ state: "CONFLICT" }),
+    { forced: true, provable: true },
+    "none: conflict",
+  ],
+  [
+    "forced, CONFLICT under a database",
+    record({ state: "CONFLICT", sumdbRecords: { "sum.example.org": 1 } }),
     { forced: true, provable: true },
     "refetch: forced",
   ],
@@ -119,7 +125,7 @@ const rows: readonly (readonly [string, VersionRecord | undefined, Partial<Seen>
   ],
   [
     "CONFLICT under a database, by a request",
-    record({ state: "CONFLICT" }),
+    record({ state: "CONFLICT", sumdbRecords: { "sum.example.org": 1 } }),
     { by: "request", provable: true },
     "fetch: asked again",
   ],
