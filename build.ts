@@ -8,6 +8,21 @@ import { bundleFunction, FUNCTION_NAMES } from "./infra/function-bundle.ts";
  * the function bundles, which `cdk synth` makes too.
  */
 await rm("dist", { recursive: true, force: true });
+// The threads of an import, which run without any file: a program of their own, as a text within the other.
+const thread = await build({
+  entryPoints: ["adapters/local/pack-thread.ts"],
+  bundle: true,
+  // A quarter less to read at each start; names stay as they are, for stack traces.
+  minifyWhitespace: true,
+  minifySyntax: true,
+  platform: "node",
+  target: "node24",
+  format: "cjs",
+  minify: true,
+  legalComments: "none",
+  write: false,
+  logLevel: "error",
+});
 const { metafile } = await build({
   entryPoints: ["cli/modferry.ts"],
   outfile: "dist/modferry.mjs",
@@ -17,6 +32,7 @@ const { metafile } = await build({
   format: "esm",
   // Whole licences stand in a file of their own.
   legalComments: "none",
+  define: { PACK_THREAD_PROGRAM: JSON.stringify(thread.outputFiles[0]?.text) },
   metafile: true,
   logLevel: "error",
   banner: {

@@ -10,12 +10,16 @@ export interface BundleOptions {
   readonly needs: string | undefined;
   /** In bytes. */
   readonly volumeSize: number | undefined;
+  readonly format: BundleFormat;
   /** A signer's key file. */
   readonly key: string | undefined;
   readonly introduces: readonly TrustedSigner[];
   readonly trust: readonly TrustedSigner[];
   readonly report: "html" | "json" | undefined;
 }
+
+/** A folder of tar packs, or an OCI image layout. */
+type BundleFormat = "tar" | "oci";
 
 const UNITS: Readonly<Record<string, number>> = { MB: 1e6, GB: 1e9, TB: 1e12, MiB: 2 ** 20, GiB: 2 ** 30 };
 
@@ -49,6 +53,17 @@ export function parseTrusted(flag: string, text: string): TrustedSigner {
     found[name as "notBefore" | "notAfter"] = at;
   }
   return { verifierKey, ...found };
+}
+
+export function parseBundleFormat(text: string | undefined, volumeSize: string | undefined): BundleFormat {
+  if (text !== undefined && text !== "tar" && text !== "oci")
+    throw misuse("--format", `--format ${text}: give tar or oci`);
+  if (text === "oci" && volumeSize !== undefined)
+    throw misuse(
+      "--volume-size",
+      "--volume-size: not with --format oci, whose layout is one folder; leave one of them out",
+    );
+  return text ?? "tar";
 }
 
 export function parseReport(text: string | undefined): "html" | "json" | undefined {

@@ -3,8 +3,8 @@ import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { BundleFolder } from "../adapters/local/bundle-target.ts";
 import { whyUnread } from "../adapters/local/file-error.ts";
-import { fileSigner } from "../adapters/local/file-signer.ts";
 import { type FolderMirror, openFolderMirror } from "../adapters/local/folder-mirror.ts";
+import { OciLayout } from "../adapters/local/oci-layout-target.ts";
 import { bundleName } from "../mirror/bundle/bundle-json.ts";
 import { keptSnapshot } from "../mirror/bundle/bundle-ports.ts";
 import { type ExportOrder, exportBundle } from "../mirror/bundle/export.ts";
@@ -15,6 +15,7 @@ import { openSnapshot } from "../mirror/snapshot/open-snapshot.ts";
 import { pinSnapshot, unpinSnapshot } from "../mirror/snapshot/pin.ts";
 import type { Snapshot } from "../mirror/snapshot/snapshot.ts";
 import { snapshotName } from "../mirror/snapshot/snapshot-name.ts";
+import { openSigner } from "./bundle-key.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { jsonLine } from "./json-line.ts";
 import type { Options } from "./options.ts";
@@ -26,7 +27,7 @@ const LEASE = 7 * 86_400_000;
 /** `modferry export`: writes a bundle from one snapshot of the mirror to its newest. */
 export async function exportVerb(
   options: Options,
-  _environment: CliEnvironment,
+  environment: CliEnvironment,
   output: Output,
 ): Promise<number> {
   const { to: target, bundle } = options;
@@ -39,9 +40,10 @@ export async function exportVerb(
   );
   if (modes.length !== 1)
     throw misuse("--since", "--since: give one of --since SNAPSHOT, --full and --needs FILE");
-  const signer = await fileSigner(bundle.key);
+  const signer = await openSigner(bundle.key, environment);
   const mirror = await openFolderMirror(options.mirror, { mode: "beside" });
   const opened: Snapshot[] = [];
+  let layout: OciLayout | undefined;
   const holder = `export-${hostname()}-${process.pid}`;
   try {
     const order = await orderOf(mirror, options, opened);
@@ -55,13 +57,15 @@ export async function exportVerb(
         until: Date.now() + LEASE,
       });
     const kind = order.only !== undefined ? "needs" : order.from === undefined ? "full" : "increment";
-    const folder = join(target, bundleName(order.from?.header.name, order.to.header.name, kind));
+    const named = bundleName(order.from?.header.name, order.to.header.name, kind);
+    if (bundle.format === "oci") layout = await OciLayout.open(target);
+    const folder = layout === undefined ? join(target, named) : target;
     let bytes = 0;
     const began = performance.now();
     const exported = await exportBundle(
       {
         tree: mirror.tree,
-        target: new BundleFolder(folder),
+        target: (await layout?.stage(named)) ?? new BundleFolder(folder),
         signer,
         progress: (size) => {
           bytes += size;
@@ -70,19 +74,23 @@ export async function exportVerb(
       },
       order,
     );
-    const seconds = (performance.now() - began) / 1000;
     const { name, counts, packs } = exported;
+    const digest = await layout?.put(name, packs, order.to.header.until);
+    const seconds = (performance.now() - began) / 1000;
+    const where = { folder, ...(digest === undefined ? {} : { digest: `sha256:${digest}` }) };
     if (options.json)
-      output.print(jsonLine({ event: "exported", name, folder, ...counts, packs: packs.length, seconds }));
+      output.print(jsonLine({ event: "exported", name, ...where, ...counts, packs: packs.length, seconds }));
     else {
       const size = `${(counts.bytes / 1e6).toFixed(1)} MB in ${seconds.toFixed(1)} s`;
       output.error(
         `modferry: ${counts.versions} versions of ${counts.modules} modules, ${counts.files} files, ${size}`,
       );
+      if (layout !== undefined) output.error(`modferry: in this OCI image layout as ${name}`);
       output.print(folder);
     }
     return 0;
   } finally {
+    layout?.close();
     for (const snapshot of opened) {
       await unpinSnapshot(mirror.ledger, snapshot.header.name, holder).catch(() => undefined);
       await snapshot.close();

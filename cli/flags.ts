@@ -48,6 +48,7 @@ const FLAGS = {
   full: { type: "boolean" },
   needs: { type: "string" },
   "volume-size": { type: "string" },
+  format: { type: "string" },
   key: { type: "string" },
   introduce: { type: "string", multiple: true },
   trust: { type: "string", multiple: true },

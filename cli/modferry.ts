@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { isPackThread } from "../adapters/local/pack-thread.ts";
 import { isZipThread } from "../adapters/local/zip-threads.ts";
 import { asMirrorError, type MirrorError, misuse } from "../mirror/errors.ts";
 import { newTraceId, withTrace } from "../mirror/trace.ts";
@@ -132,7 +131,7 @@ const VERBS: Readonly<Record<string, VerbLine>> = {
   rollback: { run: rollbackVerb, flags: ["mirror", "by", "json"], takes: "arguments" },
   export: {
     run: exportVerb,
-    flags: ["mirror", "since", "full", "needs", "to", "volume-size", "key", "introduce", "json"],
+    flags: ["mirror", "since", "full", "needs", "to", "volume-size", "format", "key", "introduce", "json"],
     takes: "flags only",
   },
   import: {
@@ -235,7 +234,7 @@ function exitOnSignals(output: Output): void {
 }
 
 // The single file is also what its own threads run (adapters/local/zip-threads.ts).
-if (!isZipThread && !isPackThread) {
+if (!isZipThread) {
   // A reader that goes away (`modferry … | head`) ends the process, not with a stack trace.
   process.stdout.on("error", () => process.exit(1));
   process.exitCode = await main(process.argv.slice(2), process.env, processOutput());

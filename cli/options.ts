@@ -5,7 +5,13 @@ import { type GraphExtent, graphExtent, type Tier, tier } from "../mirror/reques
 import type { ScrubLevel } from "../mirror/scrub/scrub.ts";
 import type { Shard } from "../mirror/scrub/tree-order.ts";
 import { TILE_EXTENTS, type TileExtent } from "../sumdb/tile-extent.ts";
-import { type BundleOptions, parseReport, parseTrusted, parseVolumeSize } from "./bundle-flags.ts";
+import {
+  type BundleOptions,
+  parseBundleFormat,
+  parseReport,
+  parseTrusted,
+  parseVolumeSize,
+} from "./bundle-flags.ts";
 import {
   metricsFile,
   oneOf,
@@ -149,6 +155,7 @@ export function parseOptions(
       full: values.full ?? false,
       needs: values.needs,
       volumeSize: parseVolumeSize(values["volume-size"]),
+      format: parseBundleFormat(values.format, values["volume-size"]),
       key: values.key,
       introduces: (values.introduce ?? []).map((text) => parseTrusted("--introduce", text)),
       trust: (values.trust ?? []).map((text) => parseTrusted("--trust", text)),

@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { whyUnread } from "../adapters/local/file-error.ts";
-import { fileSigner } from "../adapters/local/file-signer.ts";
 import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
 import { replaceFile } from "../adapters/local/replace-file.ts";
 import { readReceipt, writeReceipt } from "../mirror/bundle/receipt.ts";
 import { misuse } from "../mirror/errors.ts";
+import { openSigner } from "./bundle-key.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { jsonLine } from "./json-line.ts";
 import type { Options } from "./options.ts";
@@ -16,18 +16,22 @@ import type { Output } from "./output.ts";
  */
 export async function receipt(
   options: Options,
-  _environment: CliEnvironment,
+  environment: CliEnvironment,
   output: Output,
 ): Promise<number> {
   const [file, surplus] = options.arguments;
   if (surplus !== undefined) throw misuse(surplus, `${surplus}: \`modferry receipt\` takes one file`);
-  return file === undefined ? await write(options, output) : await read(file, options, output);
+  return file === undefined ? await write(options, environment, output) : await read(file, options, output);
 }
 
-async function write({ bundle, mirror: address, to }: Options, output: Output): Promise<number> {
+async function write(
+  { bundle, mirror: address, to }: Options,
+  environment: CliEnvironment,
+  output: Output,
+): Promise<number> {
   if (bundle.key === undefined)
     throw misuse("--key", "--key: not given; name this mirror's key file, which `modferry keygen` makes");
-  const signer = await fileSigner(bundle.key);
+  const signer = await openSigner(bundle.key, environment);
   const mirror = await openFolderMirror(address, { mode: "read" });
   try {
     const note = await writeReceipt(mirror.ledger, signer);

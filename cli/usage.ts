@@ -84,19 +84,22 @@ export const USAGE = `usage: modferry VERB …
       runs a command against the mirror alone in empty caches, and names every file that was missing;
       REQUEST: wishes as for sync, with the --tier and --graph they were synced with, or the NAME or NAME/TIME of a
       request that the mirror has (sync, recording), which has its own
-  modferry export --since SNAPSHOT|--full|--needs FILE --to DIR --key FILE [--volume-size 4.7GB] [--introduce VKEY]…
-                  [--mirror ADDR] [--json]
+  modferry export --since SNAPSHOT|--full|--needs FILE --to DIR --key KEY [--volume-size 4.7GB | --format oci]
+                  [--introduce VKEY]… [--mirror ADDR] [--json]
       writes a signed bundle into a folder of its own in DIR, for a network without internet: what came between SNAPSHOT
       and the mirror's newest one, all of it, or what another mirror's needs.json asks for; with --volume-size in folders
-      of at most that size, one for each disc. Run again after a crash it goes on
+      of at most that size, one for each disc; with --format oci into DIR as an OCI image layout, for skopeo or oras, beside
+      the bundles that it has (--format tar is the default). Run again after a crash it goes on. KEY: a file that keygen
+      has made, or kms:NAME=ID, a key in AWS KMS (Ed25519, by id, ARN or alias) that verifiers know as NAME
   modferry inspect BUNDLE… [--trust VKEY]… [--mirror ADDR] [--report html|json] [--to FILE] [--json]
       what is in bundles, before anyone trusts them: modules, versions, sizes, new module paths, licences found in the
       zips, known vulnerabilities; signed by a trusted key or not
   modferry import BUNDLE… [--mirror ADDR] [--trust VKEY[,notBefore=TIME][,notAfter=TIME]]… [--sumdb "VKEY"]…
                   [--no-sumdb PATTERN] [--to needs.json] [--json]
-      takes bundles, or their volumes, in any order: checks signature, hashes and proofs of all, then publishes. Where one
-      is missing in between, says so, changes nothing and writes needs.json. Run again after a crash it goes on
-  modferry receipt --key FILE [--mirror ADDR] [--to FILE]
+      takes bundles, their volumes, or OCI image layouts with bundles, in any order: checks signature, hashes and proofs
+      of all, then publishes. Where one is missing in between, says so, changes nothing and writes needs.json. Run again
+      after a crash it goes on
+  modferry receipt --key KEY [--mirror ADDR] [--to FILE]
   modferry receipt FILE --trust VKEY [--json]
       signs which snapshot has arrived; or, on the other side, checks that and prints it, for export --since
   modferry keygen NAME --to FILE

@@ -37,6 +37,17 @@ export const configurationShape = z.strictObject({
     .strictObject({
       plan: schedule.default("rate(10 minutes)"),
       reconcile: schedule.default("rate(1 minute)"),
+      /** What looks whether tree and ledger agree (docs/recovery.md), how often each level; left out: nothing does. */
+      scrub: z
+        .strictObject({
+          quick: schedule.default("rate(1 day)"),
+          stored: schedule.default("rate(1 day)"),
+          /** Left out: never. What a call has no time for is the next one's, so it goes round by itself. */
+          deep: schedule.optional(),
+          /** Of a deep one: so many calls side by side, each for a part of the modules. */
+          shards: z.int().min(1).max(30).default(1),
+        })
+        .optional(),
     })
     .default({ plan: "rate(10 minutes)", reconcile: "rate(1 minute)" }),
   /** Where the functions run; left out: in Lambda's own network, with the internet. */

@@ -14,6 +14,9 @@ import type { MirrorFunction } from "./mirror-function.ts";
  */
 const WINDOW = Duration.hours(1);
 
+/** Of what runs once a day. */
+const DAILY = Duration.days(1);
+
 /** Something that a function has logged (mirror/event-log.ts), and that a person has to look at. */
 export interface AlarmingEvent {
   readonly pattern: IFilterPattern;
@@ -22,10 +25,16 @@ export interface AlarmingEvent {
   readonly title: string;
   /** What it means; the runbook is docs/deploy.md, Alarms, under the title. */
   readonly meaning: string;
+  /** How long the alarm stays after it was logged; left out: an hour. */
+  readonly window?: Duration;
 }
 
-/** The line's `event.action`: a name that the engine has. */
-const actionIs = (action: MirrorEvent["event"]) => FilterPattern.stringValue("$.event.action", "=", action);
+/** What functions/scrub.ts logs of each finding. */
+const SCRUB_FINDING = "scrub-finding";
+
+/** The line's `event.action`: a name that the engine has, or a function. */
+const actionIs = (action: MirrorEvent["event"] | typeof SCRUB_FINDING) =>
+  FilterPattern.stringValue("$.event.action", "=", action);
 const stateIs = (state: State) => FilterPattern.stringValue("$.labels.state", "=", state);
 
 export const ALARMING_EVENTS: Readonly<Record<"Fork" | "UpstreamStopped" | "Conflict", AlarmingEvent>> = {
@@ -49,6 +58,24 @@ export const ALARMING_EVENTS: Readonly<Record<"Fork" | "UpstreamStopped" | "Conf
   },
 };
 
+/** The list waits until somebody approves it: each run says so again. Of the function collect. */
+export const GARBAGE_STOPPED: AlarmingEvent = {
+  pattern: actionIs("garbage-stopped"),
+  metricName: "GarbageStopped",
+  title: "garbage collection stopped",
+  meaning: "A run would collect more than the largest share; nothing is collected until a person has looked.",
+  window: DAILY,
+};
+
+/** Also of what is mended: a store that loses files is worth a look. Of the function scrub. */
+export const SCRUB_FOUND: AlarmingEvent = {
+  pattern: actionIs(SCRUB_FINDING),
+  metricName: "ScrubFound",
+  title: "scrub found something",
+  meaning: "Tree and ledger did not agree, or a stored file was not what it was; what could be mended is.",
+  window: DAILY,
+};
+
 /** Goes off when a function has logged such an event. */
 export class EventAlarm extends Construct {
   /** @param watched the functions that may find it. */
@@ -56,7 +83,7 @@ export class EventAlarm extends Construct {
     scope: Construct,
     id: string,
     { name, alarms }: Pick<Configuration, "name" | "alarms">,
-    { pattern, metricName, title, meaning }: AlarmingEvent,
+    { pattern, metricName, title, meaning, window = WINDOW }: AlarmingEvent,
     watched: readonly MirrorFunction[],
   ) {
     super(scope, id);
@@ -73,7 +100,7 @@ export class EventAlarm extends Construct {
     const alarm = new Alarm(this, "Alarm", {
       alarmName: `${name}: ${title}`,
       alarmDescription: `${meaning} Runbook: docs/deploy.md, Alarms, ${title}.`,
-      metric: new Metric({ namespace: metricNamespace, metricName, statistic: "Sum", period: WINDOW }),
+      metric: new Metric({ namespace: metricNamespace, metricName, statistic: "Sum", period: window }),
       threshold: 1,
       comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
       evaluationPeriods: 1,

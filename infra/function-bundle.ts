@@ -4,15 +4,17 @@ import { dirname, join } from "node:path";
 import { buildSync } from "esbuild";
 
 /** The functions of the pipeline and the endpoint; each is functions/<name>.ts. */
-export type FunctionName = "plan" | "accept-request" | "work" | "reconcile" | "serve" | "snapshot";
-export const FUNCTION_NAMES: readonly FunctionName[] = [
+export type FunctionName = (typeof FUNCTION_NAMES)[number];
+export const FUNCTION_NAMES = [
   "plan",
   "accept-request",
   "work",
   "reconcile",
   "serve",
   "snapshot",
-];
+  "collect",
+  "scrub",
+] as const;
 
 const project = join(import.meta.dirname, "..");
 

@@ -5,7 +5,7 @@ import type { MirrorFunction } from "./mirror-function.ts";
 export interface BucketGrant {
   readonly read: readonly string[];
   readonly write?: readonly string[];
-  /** What a block takes out; nothing else is ever deleted. */
+  /** What a block, garbage collection or a scrub takes out; nothing else is ever deleted. */
   readonly remove?: readonly string[];
 }
 

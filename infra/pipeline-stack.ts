@@ -1,12 +1,12 @@
 import { Duration, Stack, type StackProps } from "aws-cdk-lib";
-import { PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { SqsEventSource } from "aws-cdk-lib/aws-lambda-event-sources";
-import { CfnSchedule } from "aws-cdk-lib/aws-scheduler";
 import { type IQueue, Queue, QueueEncryption } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
 import { type Configuration, proxySecret, sourceSecrets } from "./configuration.ts";
 import { DeadLetterAlarm } from "./dead-letter-alarm.ts";
 import { ALARMING_EVENTS, EventAlarm } from "./event-alarm.ts";
+import { scheduleFunction } from "./function-schedule.ts";
+import { ONE_CORE_MIB, SPOOL_MIB, UNIT_OF_WORK } from "./function-sizes.ts";
 import {
   grantDueIndex,
   grantLedger,
@@ -17,22 +17,19 @@ import {
 } from "./grants.ts";
 import { MirrorFunction, type MirrorFunctionProps } from "./mirror-function.ts";
 import { Names } from "./names.ts";
+import { addUpkeep } from "./upkeep.ts";
 
-/** One unit of work (docs/architecture.md, Errors). */
-const WORK_TIMEOUT = Duration.seconds(300);
 /** SQS asks for six times the function's time-out. */
 const WORK_VISIBILITY = Duration.seconds(1800);
 /** Orders that one call takes, side by side: they share its time, and what one call is killed at waits for long. */
 const ORDERS_PER_CALL = 2;
 /** A request may have 64 MB, and is parsed in memory. */
 const REQUESTS_PER_CALL = 1;
-/** The memory at which Lambda gives a whole core (AWS Lambda, Configure memory). */
-const ONE_CORE_MIB = 1769;
-/** Room for the spooled zips of 500 MB that functions/spool-budget.ts lets in at once. */
-const SPOOL_MIB = 2048;
 
 /** What a block takes out of the tree. */
 const TAKEN_OUT = ["*/@v/*.zip", "*/@latest"];
+/** What garbage collection takes out besides. */
+const COLLECTED = ["*/@v/*.info", "*/@v/*.mod"];
 
 /** What finds, proves and publishes: queues, functions, schedules. Can be deleted and deployed again at any time. */
 export class PipelineStack extends Stack {
@@ -51,11 +48,12 @@ export class PipelineStack extends Stack {
     this.#acceptRequest();
     const work = this.#work();
     const reconcile = this.#reconcile();
-    if (props.configuration.snapshots !== undefined) this.#snapshot(props.configuration.snapshots.every);
+    const make = (id: string, props: Omit<MirrorFunctionProps, "configuration">) => this.#function(id, props);
+    const upkeep = addUpkeep(this, make, props.configuration);
     // The inbox is retained with the storage stack, which makes no alarms.
     new DeadLetterAlarm(this, "inbox-dead-letters", props.configuration, `${this.#names.inboxQueue}-dead`);
     for (const [id, event] of Object.entries(ALARMING_EVENTS))
-      new EventAlarm(this, `${id}Alarm`, props.configuration, event, [plan, work, reconcile]);
+      new EventAlarm(this, `${id}Alarm`, props.configuration, event, [plan, work, reconcile, ...upkeep]);
   }
 
   /** Redelivery and the dead-letter queue serve crashes only: what fails is recorded and acknowledged. */
@@ -93,7 +91,7 @@ export class PipelineStack extends Stack {
   #plan(): MirrorFunction {
     const plan = this.#function("Plan", {
       function: "plan",
-      timeout: WORK_TIMEOUT,
+      timeout: UNIT_OF_WORK,
       memoryMiB: 512,
     });
     const vulndb = this.#configuration.vulndb === undefined ? [] : ["-/vulndb/*"];
@@ -127,7 +125,7 @@ export class PipelineStack extends Stack {
       "UpdateItem",
       "DeleteItem",
     ]);
-    this.#schedule(plan, this.#configuration.schedule.plan);
+    scheduleFunction(plan, this.#configuration.schedule.plan);
     return plan;
   }
 
@@ -148,7 +146,7 @@ export class PipelineStack extends Stack {
   #work(): MirrorFunction {
     const work = this.#function("Work", {
       function: "work",
-      timeout: WORK_TIMEOUT,
+      timeout: UNIT_OF_WORK,
       memoryMiB: ONE_CORE_MIB,
       temporaryMiB: SPOOL_MIB,
       feedsItself: true,
@@ -178,7 +176,7 @@ export class PipelineStack extends Stack {
   #reconcile(): MirrorFunction {
     const reconcile = this.#function("Reconcile", {
       function: "reconcile",
-      timeout: WORK_TIMEOUT,
+      timeout: UNIT_OF_WORK,
       // A zip goes into quarantine as a whole.
       memoryMiB: ONE_CORE_MIB,
     });
@@ -190,7 +188,8 @@ export class PipelineStack extends Stack {
       read: ["*/@v/*", "*/@latest", "sumdb/*/lookup/*", ...goesByVulnerabilities],
       // An operator's unblock brings zips back.
       write: ["*/@v/list", "*/@latest", "*/@v/*.zip"],
-      remove: TAKEN_OUT,
+      // What a collection has died over, and somebody waits for.
+      remove: [...TAKEN_OUT, ...(this.#configuration.garbage.every === undefined ? [] : COLLECTED)],
     });
     grantVault(reconcile, {
       read: ["inbox/requests/*", "requests/*", "quarantine/*"],
@@ -211,26 +210,8 @@ export class PipelineStack extends Stack {
     grantDueIndex(reconcile);
     grantStateIndex(reconcile);
     this.#grantSend(reconcile);
-    this.#schedule(reconcile, this.#configuration.schedule.reconcile);
+    scheduleFunction(reconcile, this.#configuration.schedule.reconcile);
     return reconcile;
-  }
-
-  /** Spools the entries, sorted, before it stores them. */
-  #snapshot(every: string): void {
-    const snapshot = this.#function("Snapshot", {
-      function: "snapshot",
-      timeout: WORK_TIMEOUT,
-      memoryMiB: ONE_CORE_MIB,
-      temporaryMiB: SPOOL_MIB,
-    });
-    const [vulndb, archive] =
-      this.#configuration.vulndb === undefined ? [[], []] : [["-/vulndb/*"], ["vulndb/*"]];
-    // It lists the tiles, and looks whether there is a vulnerability database also where none is configured.
-    grantTree(snapshot, { read: ["-/vulndb/index/db.json", ...vulndb] });
-    grantVault(snapshot, { read: ["snapshots/*", ...archive], write: ["snapshots/*", ...archive] });
-    grantLedger(snapshot, ["GetItem", "BatchGetItem", "Query", "Scan", "PutItem", "DeleteItem"]);
-    grantSecrets(snapshot, sourceSecrets(this.#configuration));
-    this.#schedule(snapshot, rateOf(every));
   }
 
   #grantSend(to: MirrorFunction): void {
@@ -247,37 +228,4 @@ export class PipelineStack extends Stack {
       }),
     );
   }
-
-  /** No retries: a tick that is lost is followed by the next, and one that overlaps finds the lease taken. */
-  #schedule(target: MirrorFunction, expression: string): void {
-    const role = new Role(target, "ScheduleRole", {
-      // Amazon EventBridge Scheduler, Confused deputy prevention.
-      assumedBy: new ServicePrincipal("scheduler.amazonaws.com", {
-        conditions: { StringEquals: { "aws:SourceAccount": this.account } },
-      }),
-    });
-    role.addToPolicy(
-      new PolicyStatement({ actions: ["lambda:InvokeFunction"], resources: [target.function.functionArn] }),
-    );
-    new CfnSchedule(target, "Schedule", {
-      name: target.function.functionName,
-      scheduleExpression: expression,
-      flexibleTimeWindow: { mode: "OFF" },
-      target: {
-        arn: target.function.functionArn,
-        roleArn: role.roleArn,
-        retryPolicy: { maximumRetryAttempts: 0, maximumEventAgeInSeconds: 60 },
-      },
-    });
-    target.function.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: Duration.seconds(60) });
-  }
-}
-
-const RATES = { m: "minute", h: "hour", d: "day" } as const;
-
-/** Of `36h`, as EventBridge Scheduler has it: singular for 1. */
-function rateOf(duration: string): string {
-  const count = Number(duration.slice(0, -1));
-  const unit = RATES[duration.slice(-1) as keyof typeof RATES];
-  return `rate(${count} ${unit}${count === 1 ? "" : "s"})`;
 }

@@ -10,6 +10,11 @@ export interface Spool {
   readonly sha256: Sha256;
   /** The file, so that a folder tree on the same file system may link it instead of copying it. */
   readonly path: string;
+  /**
+   * Its bytes are on the disk, this process itself has hashed them, and nobody writes to the file any more: a folder
+   * tree on the same file system takes the file as it is.
+   */
+  readonly isDurable?: true;
   /** @throws MirrorError transient when the file cannot be read. */
   read(offset: number, length: number): Promise<Uint8Array>;
   stream(): AsyncIterable<Uint8Array>;

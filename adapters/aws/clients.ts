@@ -67,6 +67,11 @@ export function sqsClient(settings: AwsSettings): SQSClient {
   return new SQSClient(common(settings, defaultLimits));
 }
 
+/** What a client of any other service is made with. */
+export function clientOptions(settings: AwsSettings) {
+  return common(settings, defaultLimits);
+}
+
 function common(settings: AwsSettings, { attempts, connection, request }: RequestLimits) {
   const { region, endpointUrl, credentials, egress } = settings;
   // Options, not agents of ours: with a foreign agent the SDK does not wait for `100 Continue`, and would send

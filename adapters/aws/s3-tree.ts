@@ -38,9 +38,17 @@ export class S3Tree implements Tree {
 
   async replace(key: TreeKey, body: Body, previous: string | undefined): Promise<"replaced" | "changed"> {
     const only = previous === undefined ? "absent" : { etag: previous };
+    // What is sent in vain may be refused while it is on its way, by a reset that does not say why.
+    if (isSpool(body) && (await this.#etagOf(key)) !== previous) return "changed";
     const sha256 = isSpool(body) ? body.sha256 : sha256Of(body);
     const answer = await this.#objects.put(key, body, sha256, { ...objectHeaders(key), only });
     return answer === "stored" ? "replaced" : "changed";
+  }
+
+  async #etagOf(key: TreeKey): Promise<string | undefined> {
+    const found = await this.#objects.open(key, 0);
+    await found?.close();
+    return found?.etag;
   }
 
   remove(key: TreeKey, previous: string): Promise<"removed" | "changed"> {

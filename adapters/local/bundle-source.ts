@@ -8,20 +8,22 @@ import { sha256OfObject } from "../../mirror/object-sha256.ts";
 import type { StoredObject } from "../../mirror/ports.ts";
 import { openFile } from "./bundle-target.ts";
 import { codeOf, fileError } from "./file-error.ts";
+import { LAYOUT_FILE } from "./oci-layout.ts";
+import { isOfSystems } from "./oci-layout-files.ts";
+import { layoutBundles } from "./oci-layout-source.ts";
 
 /** How deep a bundle may lie below what was given: a folder of bundles, of volumes. */
 const DEPTH = 2;
 const MOST_FOLDERS = 10_000;
-/** What systems leave on every medium. */
-const OF_SYSTEMS = new Set(["lost+found", "System Volume Information", "$RECYCLE.BIN"]);
 
 /**
- * The bundles in these folders: each may be one, a volume of one, or a folder of such. Volumes with the same bundle.json
- * and note are one bundle.
+ * The bundles in these folders: each may be one, a volume of one, an OCI image layout with some, or a folder of such.
+ * Volumes with the same bundle.json and note are one bundle.
  * @throws MirrorError misuse where one of them has none.
  */
 export async function findBundles(paths: readonly string[]): Promise<BundleSource[]> {
   const byContent = new Map<string, string[]>();
+  const inLayouts = new Map<string, BundleSource>();
   for (const path of paths) {
     const folders = bundleFolders(path, DEPTH);
     if (folders.length === 0)
@@ -30,18 +32,24 @@ export async function findBundles(paths: readonly string[]): Promise<BundleSourc
         `${path}: no bundle there: no ${BUNDLE_JSON}; name the folder that \`modferry export\` has made`,
       );
     for (const folder of folders) {
+      if (isLayout(folder)) {
+        for (const { content, source } of await layoutBundles(folder)) inLayouts.set(content, source);
+        continue;
+      }
       const id = `${await hashOf(join(folder, BUNDLE_JSON))} ${await hashOf(join(folder, BUNDLE_NOTE))}`;
       const known = byContent.get(id) ?? [];
       if (!known.some((one) => realpathSync(one) === realpathSync(folder))) known.push(folder);
       byContent.set(id, known);
     }
   }
-  return [...byContent.values()].map((folders) => new FolderSource(folders));
+  // A layout has all of a bundle.
+  const inFolders = [...byContent].filter(([id]) => !inLayouts.has(id));
+  return [...inFolders.map(([, folders]) => new FolderSource(folders)), ...inLayouts.values()];
 }
 
 function bundleFolders(path: string, depth: number): string[] {
   const names = entriesOf(path);
-  if (names.includes(BUNDLE_JSON)) return [path];
+  if (names.includes(BUNDLE_JSON) || names.includes(LAYOUT_FILE)) return [path];
   if (depth === 0) return [];
   const found = names
     .filter(
@@ -50,6 +58,11 @@ function bundleFolders(path: string, depth: number): string[] {
     .flatMap((name) => bundleFolders(join(path, name), depth - 1));
   if (found.length > MOST_FOLDERS) throw misuse(path, `${path}: too many folders; name the bundles' own`);
   return found;
+}
+
+function isLayout(folder: string): boolean {
+  const names = entriesOf(folder);
+  return names.includes(LAYOUT_FILE) && !names.includes(BUNDLE_JSON);
 }
 
 function entriesOf(path: string): string[] {
@@ -84,7 +97,7 @@ class FolderSource implements BundleSource {
     const own = new Set([BUNDLE_JSON, BUNDLE_NOTE, BUNDLE_README]);
     this.others = folders.flatMap((folder) =>
       entriesOf(folder)
-        .filter((name) => !own.has(name) && !name.startsWith(".") && !OF_SYSTEMS.has(name))
+        .filter((name) => !own.has(name) && !name.startsWith(".") && !isOfSystems(name))
         .map((name) => join(folder, name)),
     );
   }

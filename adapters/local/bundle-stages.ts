@@ -6,7 +6,6 @@ import {
   readFileSync,
   readSync,
   rmSync,
-  statSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -21,15 +20,16 @@ import type {
 } from "../../mirror/bundle/bundle-ports.ts";
 import { TAR_END } from "../../mirror/bundle/tar-format.ts";
 import { MirrorError } from "../../mirror/errors.ts";
+import type { StoredObject } from "../../mirror/ports.ts";
 import { openFile } from "./bundle-target.ts";
 import { codeOf, fileError } from "./file-error.ts";
-import { OWN_FILE } from "./pack-thread.ts";
+import { stagedPath } from "./pack-thread.ts";
 import { PackThreads } from "./pack-threads.ts";
 
 /**
- * Stages in a folder on the tree's file system: large zips as files that the tree then links, all else of a pack in one
- * file, at the places that it has in the pack. Nothing of it is fsynced: what an earlier start of the machine has left is
- * checked once more, and what a killed process has left is as it left it.
+ * Stages in a folder on the tree's file system: every file of a pack by itself, in the pack's own folder, fsynced, so that
+ * a tree has only to link it. What this process has not checked itself counts for less: what an earlier start of the
+ * machine has left is checked once more, and what a killed process has left is hashed again when it is published.
  */
 export class FolderStages implements BundleStages {
   readonly #root: string;
@@ -43,7 +43,7 @@ export class FolderStages implements BundleStages {
   async open(id: Sha256, source: BundleSource): Promise<BundleStage> {
     try {
       const folder = join(this.#root, id);
-      mkdirSync(join(folder, "zips"), { recursive: true });
+      mkdirSync(folder, { recursive: true });
       return new FolderStage(folder, source, this.#threads);
     } catch (error) {
       throw fileError(error, this.#root);
@@ -73,8 +73,10 @@ class FolderStage implements BundleStage {
   readonly #folder: string;
   readonly #source: BundleSource;
   readonly #threads: PackThreads;
-  /** By pack. */
-  readonly #parts = new Map<number, number>();
+  /** Packs whose folders this process has made. */
+  readonly #begun = new Set<number>();
+  /** Packs that this process has checked to their end. */
+  readonly #finished = new Set<number>();
   readonly #boot = bootId();
 
   constructor(folder: string, source: BundleSource, threads: PackThreads) {
@@ -100,13 +102,10 @@ class FolderStage implements BundleStage {
         pack.name,
         `${this.#source.name}: ${pack.name} is missing; give its volume too`,
       );
-    const partPath = this.#partPath(pack.number);
-    try {
-      closeSync(openSync(partPath, "a", 0o644));
-    } catch (error) {
-      throw fileError(error, partPath);
-    }
-    await this.#threads.check({ packPath, partPath, zips: join(this.#folder, "zips"), pack, files });
+    const folder = this.#packPath(pack.number);
+    if (!this.#begun.has(pack.number)) beginAnew(folder);
+    this.#begun.add(pack.number);
+    await this.#threads.check({ packPath, folder, pack, files });
   }
 
   async finish(pack: PackToCheck): Promise<void> {
@@ -125,15 +124,14 @@ class FolderStage implements BundleStage {
     }
     try {
       writeFileSync(this.#donePath(pack.number), this.#boot);
+      this.#finished.add(pack.number);
     } catch (error) {
       throw fileError(error, this.#folder);
     }
   }
 
   async body(file: BundleFile): Promise<Body> {
-    const own = file.size > OWN_FILE ? this.#ownPath(file) : undefined;
-    if (own !== undefined) return await stagedFile(own, file);
-    return this.#read(file, 0, file.size);
+    return stagedFile(this.#pathOf(file), file, this.#finished.has(file.pack));
   }
 
   async bytes(file: BundleFile): Promise<Uint8Array> {
@@ -144,66 +142,82 @@ class FolderStage implements BundleStage {
     return this.#read(file, offset, Math.min(length, file.size - offset));
   }
 
-  async close(): Promise<void> {
-    for (const part of this.#parts.values()) closeSync(part);
-    this.#parts.clear();
-  }
+  async close(): Promise<void> {}
 
   async clear(): Promise<void> {
-    await this.close();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  #partPath(pack: number): string {
-    return join(this.#folder, `${pack}.part`);
+  #packPath(pack: number): string {
+    return join(this.#folder, `${pack}`);
   }
 
+  /** Not `.done`, by which an earlier version's stages, laid out otherwise, counted as checked. */
   #donePath(pack: number): string {
-    return join(this.#folder, `${pack}.done`);
+    return join(this.#folder, `${pack}.checked`);
   }
 
-  #ownPath(file: BundleFile): string | undefined {
-    const path = join(this.#folder, "zips", file.sha256);
-    return statSync(path, { throwIfNoEntry: false }) === undefined ? undefined : path;
+  #pathOf(file: BundleFile): string {
+    return stagedPath(this.#packPath(file.pack), file);
   }
 
   #read(file: BundleFile, offset: number, length: number): Buffer {
     const bytes = Buffer.allocUnsafe(length);
+    let descriptor: number | undefined;
     try {
-      let part = this.#parts.get(file.pack);
-      if (part === undefined) {
-        part = openSync(this.#partPath(file.pack), "r");
-        this.#parts.set(file.pack, part);
-      }
+      descriptor = openSync(this.#pathOf(file), "r");
       for (let at = 0; at < length; ) {
-        const read = readSync(part, bytes, at, length - at, file.offset + offset + at);
-        if (read === 0) throw new Error("what was staged of it is gone; import again");
+        const read = readSync(descriptor, bytes, at, length - at, offset + at);
+        if (read === 0) throw gone(file);
         at += read;
       }
       return bytes;
     } catch (error) {
-      throw fileError(error, file.path);
+      throw codeOf(error) === "ENOENT" ? gone(file) : fileError(error, file.path);
+    } finally {
+      if (descriptor !== undefined) closeSync(descriptor);
     }
   }
 }
 
+/** Never over files that are there: a tree may have linked them. */
+function beginAnew(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder);
+  } catch (error) {
+    throw fileError(error, folder);
+  }
+}
+
 /** It stays where it is: what the tree links of it is the same file. */
-async function stagedFile(path: string, file: BundleFile): Promise<Spool> {
-  const opened = await openFile(path);
-  if (opened === undefined || opened.size !== file.size)
-    throw new MirrorError(
-      "transient",
-      file.path,
-      `${file.path}: what was staged of it is gone; import again`,
-    );
+function stagedFile(path: string, file: BundleFile, isDurable: boolean): Spool {
+  let opened: Promise<StoredObject> | undefined;
+  const open = async (): Promise<StoredObject> => {
+    const stored = await openFile(path);
+    if (stored?.size === file.size) return stored;
+    await stored?.close();
+    throw gone(file);
+  };
+  const once = (): Promise<StoredObject> => {
+    opened ??= open();
+    return opened;
+  };
   return {
     size: file.size,
     sha256: file.sha256,
     path,
-    read: (offset, length) => opened.read(offset, length),
-    stream: () => opened.stream(),
-    dispose: () => opened.close(),
+    ...(isDurable ? { isDurable } : {}),
+    read: async (offset, length) => await (await once()).read(offset, length),
+    async *stream() {
+      yield* (await once()).stream();
+    },
+    dispose: async () => await (await opened?.catch(() => undefined))?.close(),
   };
+}
+
+function gone({ path }: BundleFile): MirrorError {
+  return new MirrorError("transient", path, `${path}: what was staged of it is gone; import again`);
 }
 
 /** This start of the kernel; empty where the system does not tell, and then nothing counts as kept. */

@@ -98,7 +98,7 @@ class FolderFileWriter implements BundleFileWriter {
 }
 
 /** FAT has no fsync of folders: then the rename lasts as long as the medium is unmounted properly. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, "r");
   try {
     await folder.sync();

@@ -2,7 +2,7 @@ import { lstatSync, readdirSync, renameSync, unlinkSync } from "node:fs";
 import { link } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { comparePaths } from "../../gomod/module-path.ts";
-import { type Body, isSpool, type Sha256, sha256Of } from "../../mirror/body.ts";
+import { type Body, isSpool, type Sha256, type Spool, sha256Of } from "../../mirror/body.ts";
 import { MirrorError } from "../../mirror/errors.ts";
 import type { StoredObject, Tree } from "../../mirror/ports.ts";
 import type { TreeKey } from "../../mirror/tree-keys.ts";
@@ -45,7 +45,9 @@ export class FolderTree implements Tree {
       if (!isSpool(body) && sha256Of(body) !== sha256) throw damaged(key, sha256);
       await this.#folders.make(folder);
       let answer: "created" | "exists" = "exists";
-      if (!isThere(path)) {
+      if (isSpool(body) && body.isDurable && body.sha256 === sha256) {
+        answer = await this.#adopt(body, path, key);
+      } else if (!isThere(path)) {
         const temporary = isSpool(body)
           ? await receiveSpool(this.#temporary, key, body, sha256)
           : await this.#temporary.write(body);
@@ -195,6 +197,24 @@ export class FolderTree implements Tree {
     if (bytes === undefined || stat === undefined) return undefined;
     const hashed = bytes.byteLength <= HASHED_LIMIT || MUTABLE.test(key);
     return { bytes, etag: hashed ? sha256Of(bytes) : etagOfFile(stat) };
+  }
+
+  /** Gives a file that is durable already the object's name, too; on another file system a copy of it. */
+  async #adopt(spool: Spool, path: string, key: TreeKey): Promise<"created" | "exists"> {
+    try {
+      const answer = await this.#link(spool.path, path);
+      // Refuses what is there and is no file.
+      if (answer === "exists") isThere(path);
+      return answer;
+    } catch (error) {
+      if (codeOf(error) !== "EXDEV") throw error;
+    }
+    const temporary = await receiveSpool(this.#temporary, key, spool, spool.sha256);
+    try {
+      return await this.#link(temporary, path);
+    } finally {
+      await discard(temporary);
+    }
   }
 
   /** Gives a finished temporary file the object's name. */

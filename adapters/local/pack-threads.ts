@@ -6,6 +6,12 @@ import { PACK_THREAD, type PackReply, type PackWork } from "./pack-thread.ts";
 /** As many as there are processors, at most: beyond it the disk is the limit. */
 const MOST_THREADS = 8;
 
+/** In MiB: what a zip needs is gone with it, and need not be moved on the way. */
+const YOUNG = 64;
+/** What a thread runs, where build.ts has made one file of all: to load all of that file takes a thread a quarter second. */
+declare const PACK_THREAD_PROGRAM: string;
+const PROGRAM = typeof PACK_THREAD_PROGRAM === "undefined" ? undefined : PACK_THREAD_PROGRAM;
+
 interface Waiting {
   readonly done: () => void;
   readonly failed: (error: unknown) => void;
@@ -45,9 +51,12 @@ export class PackThreads {
     }
   }
 
-  /** A thread runs this file, which imports what it does; in the one file of a build it runs that. */
   #start(): Worker {
-    const thread = new Worker(new URL(import.meta.url), { workerData: PACK_THREAD });
+    const options = { workerData: PACK_THREAD, resourceLimits: { maxYoungGenerationSizeMb: YOUNG } };
+    const thread =
+      PROGRAM === undefined
+        ? new Worker(new URL("./pack-thread.ts", import.meta.url), options)
+        : new Worker(PROGRAM, { ...options, eval: true });
     thread.unref();
     this.#all.push(thread);
     thread.on("message", ({ id, error }: PackReply) => {

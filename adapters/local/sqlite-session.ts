@@ -43,6 +43,9 @@ export class SqliteSession {
     if (!this.#database.isOpen) return;
     try {
       this.#lock?.release();
+    } catch (error) {
+      // On a full disk too.
+      throw sqliteError(error, this.#path);
     } finally {
       this.#database.close();
     }

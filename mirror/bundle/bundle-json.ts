@@ -154,12 +154,23 @@ export async function readBundle(chunks: AsyncIterable<Uint8Array>, subject: str
     },
     async *files() {
       for await (const line of section(lines, state, subject, undefined)) {
-        const file = parseLine(fileShape, line, subject, state.at);
+        const file = plainFile(line) ?? parseLine(fileShape, line, subject, state.at);
         if (file.pack >= packs.length) throw malformed(subject, state.at, "names a pack that is not listed");
         yield file;
       }
     },
   };
+}
+
+/** A line as printFile spells it; no digits that might not be exact as numbers. */
+const PLAIN_FILE =
+  /^\{"path":"([\x20\x21\x23-\x5b\x5d-\x7e]{0,2048})","size":(0|[1-9]\d{0,14}),"sha256":"([0-9a-f]{64})","pack":(0|[1-9]\d{0,14}),"offset":(0|[1-9]\d{0,14})\}$/;
+
+/** What parseLine with fileShape gives, in a tenth of the time; undefined where it has to look. */
+function plainFile(line: string): BundleFile | undefined {
+  const [, path, bytes, hash, pack, offset] = PLAIN_FILE.exec(line) ?? [];
+  if (path === undefined) return undefined;
+  return { path, size: Number(bytes), sha256: hash as Sha256, pack: Number(pack), offset: Number(offset) };
 }
 
 async function readHeader(

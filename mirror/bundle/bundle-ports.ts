@@ -102,6 +102,8 @@ export interface BundleSource {
   readonly others: readonly string[];
   /** Where packs are files of this machine, a pack's path, so that threads may read it. */
   path?(name: string): string | undefined;
+  /** Where files are kept by their SHA-256, a file's; undefined where it has none of that name. Not compared with it. */
+  digest?(name: string): Sha256 | undefined;
 }
 
 /** What is known of a file that is to be checked besides its SHA-256. */

@@ -70,7 +70,7 @@ async function openFile(
   if (file.kind === "vulndb") return inMemory(file.key, await vulndbContent(file), undefined);
   if ("bytes" in file) return inMemory(file.key, file.bytes, undefined);
   const from = file.kind === "latest" ? file.source : file.key;
-  if (file.kind === "zip") {
+  if (file.kind === "zip" && (file.size === undefined || file.size > WHOLE)) {
     const stored = await tree.open(from);
     if (stored === undefined) throw gone(file, from, to);
     return await opened(file.key, stored, file.sha256);

@@ -47,7 +47,14 @@ export async function storeVersions(
 ): Promise<void> {
   let stored: SnapshotEntry[] = [];
   await inParallel(versions, FILES_AT_ONCE, async ({ entry, files }) => {
-    for (const file of files) await storeFile(parts, file);
+    const isInfo = ({ expected }: GivenFile) => expected.kind === "info";
+    // Side by side, so that one fsync of their folder serves them all.
+    await inParallel(
+      files.filter((file) => !isInfo(file)),
+      FILES_AT_ONCE,
+      (file) => storeFile(parts, file),
+    );
+    for (const file of files.filter(isInfo)) await storeFile(parts, file);
     stored.push(entry);
     if (stored.length < RECORDS_AT_ONCE) return;
     const some = stored;
@@ -100,8 +107,9 @@ async function requireEqual(
     throw new MirrorError("transient", key, `${key}: was there and is gone; import again`);
   try {
     if (present.size === sizeOf(content) && (await sha256OfObject(present)) === sha256) return;
-    if (kind === "lookup" && !isSpool(content) && present.size <= LARGEST_LOOKUP) {
-      const [ours, theirs] = [parseLookup(await present.read(0, present.size)), parseLookup(content)];
+    if (kind === "lookup" && sizeOf(content) <= LARGEST_LOOKUP && present.size <= LARGEST_LOOKUP) {
+      const given = isSpool(content) ? await content.read(0, content.size) : content;
+      const [ours, theirs] = [parseLookup(await present.read(0, present.size)), parseLookup(given)];
       if (ours.id === theirs.id && ours.text === theirs.text) return;
     }
     // Where the ledger holds it, its h1 was compared before: two upstreams may compress differently.

@@ -10,7 +10,7 @@ import { listedOf, type ModuleOfBoth } from "./snapshot-files.ts";
 type ListParts = Pick<MirrorParts, "tree" | "ledger" | "now" | "report">;
 
 /** Modules worked at a time. */
-const MODULES_AT_ONCE = 16;
+const MODULES_AT_ONCE = 64;
 
 /**
  * Makes the lists of modules what the later snapshot lists, with what this mirror has listed of its own: what goes is taken

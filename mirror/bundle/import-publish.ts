@@ -3,7 +3,7 @@ import type { Verifier } from "../../sumdb/note.ts";
 import type { SignedHead } from "../../sumdb/tree-head.ts";
 import { type BlockParts, block } from "../block.ts";
 import { readBlocks } from "../blocks.ts";
-import { isSpool, sha256Of } from "../body.ts";
+import { type Body, isSpool, sha256Of } from "../body.ts";
 import { removing } from "../garbage/removal.ts";
 import type { SnapshotEntry } from "../snapshot/snapshot-entry.ts";
 import { supportedKey } from "../tree-keys.ts";
@@ -37,7 +37,7 @@ export interface CheckedStep {
 export async function publishStep(parts: PublishParts, step: CheckedStep): Promise<void> {
   const { ledger, tree } = parts;
   await liftBlocks(parts, step);
-  await storeTiles(parts, ofKinds(step.given(), "tile"));
+  await storeTiles(parts, tilesOf(step.given()));
   for (const [database, head] of step.heads) await ledger.addHead(database, head);
   const versions = byVersion(ofKinds(step.given(), "lookup", "mod", "zip", "info"));
   await storeVersions(parts, versions, (entries) => noteReceived(parts, entries));
@@ -48,9 +48,18 @@ export async function publishStep(parts: PublishParts, step: CheckedStep): Promi
   await listModules(parts, modules(step.before, step.to));
   const empty = new Uint8Array();
   for (const database of step.heads.keys()) await tree.create(supportedKey(database), empty, sha256Of(empty));
-  for await (const file of ofKinds(step.given(), "vulndb")) await replaceFile(parts, file);
+  if (step.to.header.vulndb !== undefined)
+    for await (const file of ofKinds(step.given(), "vulndb")) await replaceFile(parts, file);
   await addBlocks(parts, step);
   await collectRemoved(parts, step);
+}
+
+/** They come first. */
+async function* tilesOf(given: AsyncIterable<GivenFile>): AsyncGenerator<GivenFile> {
+  for await (const file of given) {
+    if (file.expected.kind !== "tile") return;
+    yield file;
+  }
 }
 
 async function* ofKinds(
@@ -64,13 +73,22 @@ async function* ofKinds(
 async function replaceFile({ tree, body, stored }: PublishParts, given: GivenFile): Promise<void> {
   const { expected } = given;
   const content = await body(given);
-  const bytes = isSpool(content) ? await content.read(0, content.size) : content;
+  const bytes = await bytesOf(content);
   for (;;) {
     const current = await tree.get(expected.key, LARGEST_VULNDB_INDEX);
     if (current !== undefined && Buffer.from(current.bytes).equals(bytes)) break;
     if ((await tree.replace(expected.key, bytes, current?.etag)) === "replaced") break;
   }
   stored(bytes.byteLength);
+}
+
+async function bytesOf(content: Body): Promise<Uint8Array> {
+  if (!isSpool(content)) return content;
+  try {
+    return await content.read(0, content.size);
+  } finally {
+    await content.dispose();
+  }
 }
 
 /** By version; a crash before it leaves files that no record names, which the next run finds equal. */

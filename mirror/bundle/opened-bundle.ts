@@ -14,7 +14,7 @@ import {
 import type { BundleSource } from "./bundle-ports.ts";
 import { bundleText, openSigned, type TrustedSigner } from "./bundle-signer.ts";
 import { snapshotFolder } from "./export-plan.ts";
-import { TAR_BLOCK, TAR_END, tarHeader, tarPadding } from "./tar-format.ts";
+import { TAR_BLOCK, TAR_END, tarExtent, tarHeaderLength } from "./tar-format.ts";
 
 /** A note on a name and a hash, with some signatures. */
 const LARGEST_NOTE = 64 * 1024;
@@ -57,6 +57,7 @@ export async function openBundle(
   checkHeader(source, header, signer);
   await checkReadmes(source, header);
   refuseOthers(source, packs);
+  checkDigests(source, packs);
   const objects = new Map<string, BundleFile>();
   const folder = snapshotFolder(header.name);
   const bundle: OpenedBundle = {
@@ -147,6 +148,16 @@ function refuseOthers(source: BundleSource, packs: readonly BundlePack[]): void 
     throw wrong(source, `${other} is no part of the bundle; remove it, or ask who put it there`);
 }
 
+/** Under their digests packs are kept whole, and by what was signed: each byte is checked with the files. */
+function checkDigests(source: BundleSource, packs: readonly BundlePack[]): void {
+  if (source.digest === undefined) return;
+  for (const { name, sha256 } of packs) {
+    const digest = source.digest(name);
+    if (digest === undefined) throw wrong(source, `its manifest names no ${name}`);
+    if (digest !== sha256) throw wrong(source, `${name} is another one than was signed; it was exchanged`);
+  }
+}
+
 /**
  * Each file as it lies in its pack: side by side, with the headers that we ourselves would write, so that every byte of a
  * pack is accounted for.
@@ -171,9 +182,9 @@ async function* placed(
       pack = file.pack;
       end = 0;
     }
-    if (file.offset !== end + tarHeader(file.path, file.size, 0).byteLength)
+    if (file.offset !== end + tarHeaderLength(file.path))
       throw malformed(subject, `${shown(file.path)} does not lie behind the file before it`);
-    end = file.offset + file.size + tarPadding(file.size).byteLength;
+    end += tarExtent(file.path, file.size);
     if (!Number.isSafeInteger(end) || end % TAR_BLOCK !== 0) throw malformed(subject, "is too large");
     count++;
     bytes += file.size;

@@ -14,6 +14,9 @@ export class PackWriter {
   readonly #writer: BundleFileWriter;
   readonly #running = sha256Stream();
   #part = Buffer.allocUnsafe(PART);
+  /** What is filled while the other one is being written. */
+  #spare = Buffer.allocUnsafe(PART);
+  #writing: Promise<void> | undefined;
   #filled = 0;
   #size = 0;
 
@@ -57,11 +60,13 @@ export class PackWriter {
   async finish(): Promise<BundlePack> {
     await this.#append(TAR_END);
     await this.#flush();
+    await this.#writing;
     await this.#writer.finish();
     return { name: this.name, size: this.#size, sha256: this.#running.digest() };
   }
 
   async discard(): Promise<void> {
+    await this.#writing?.catch(() => undefined);
     await this.#writer.discard();
   }
 
@@ -76,13 +81,16 @@ export class PackWriter {
     }
   }
 
+  /** Waits for the write before, not for its own: while the disk takes the part, it is hashed and the next one filled. */
   async #flush(): Promise<void> {
+    await this.#writing;
     const part = this.#part.subarray(0, this.#filled);
+    [this.#part, this.#spare] = [this.#spare, this.#part];
     this.#filled = 0;
-    const written = this.#writer.write(part);
-    // Hashed while it is being written.
+    this.#writing = this.#writer.write(part);
+    // Whoever waits for it next hears of it.
+    this.#writing.catch(() => undefined);
     this.#running.update(part);
-    await written;
   }
 }
 

@@ -20,8 +20,7 @@ const EXTENDED = "x";
  * @param time seconds since the epoch.
  */
 export function tarHeader(path: string, size: number, time: number): Uint8Array {
-  if (!/^[\x20-\x7e]+$/.test(path) || size > LARGEST_SIZE)
-    throw new MirrorError("malformed", path.slice(0, 200), "a path or size that no tar archive of ours has");
+  requireOurs(path, size);
   const split = splitPath(path);
   if (split !== undefined) return ustar(split.name, split.prefix, size, time, FILE);
   const record = paxRecord("path", path);
@@ -38,9 +37,22 @@ export function tarPadding(size: number): Uint8Array {
   return TAR_END.subarray(0, paddingOf(size));
 }
 
-/** How many bytes a file takes in an archive. */
+/** How many bytes `tarHeader` has for this path. */
+export function tarHeaderLength(path: string): number {
+  if (splitPath(path) !== undefined) return TAR_BLOCK;
+  const record = paxRecord("path", path).byteLength;
+  return TAR_BLOCK + record + paddingOf(record) + TAR_BLOCK;
+}
+
+/** How many bytes a file takes in an archive. @throws MirrorError as tarHeader does. */
 export function tarExtent(path: string, size: number): number {
-  return tarHeader(path, size, 0).byteLength + size + paddingOf(size);
+  requireOurs(path, size);
+  return tarHeaderLength(path) + size + paddingOf(size);
+}
+
+function requireOurs(path: string, size: number): void {
+  if (!/^[\x20-\x7e]+$/.test(path) || size > LARGEST_SIZE)
+    throw new MirrorError("malformed", path.slice(0, 200), "a path or size that no tar archive of ours has");
 }
 
 const paddingOf = (size: number): number => (TAR_BLOCK - (size % TAR_BLOCK)) % TAR_BLOCK;
@@ -78,7 +90,7 @@ function ustar(name: string, prefix: string, size: number, time: number, type: s
   block.write("0000000\0", 337, "latin1");
   block.write(prefix, 345, "latin1");
   let sum = 0;
-  for (const byte of block) sum += byte;
+  for (let at = 0; at < TAR_BLOCK; at++) sum += block[at] as number;
   block.write(`${octal(sum, 6)}\0 `, 148, "latin1");
   return block;
 }

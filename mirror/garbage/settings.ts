@@ -4,7 +4,7 @@ const duration = z.string().regex(/^\d{1,4}[mhd]$/, "give minutes, hours or days
 
 /** What is kept, for how long, and how much one run may take: the configuration's `garbage`. */
 export const garbageShape = z.strictObject({
-  /** How often `modferry sync --every` collects; left out: `modferry gc` alone does. In AWS a function does, daily. */
+  /** How often `modferry sync --every` collects; left out: `modferry gc` alone does. in AWS nothing does. */
   every: duration.optional(),
   /** How long after it was handed in the newest request of a name keeps its closure. */
   requests: duration.default("90d"),

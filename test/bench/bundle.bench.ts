@@ -2,7 +2,7 @@
  * How fast bundles are made and taken: a mirror of all sample projects and corpora is exported whole and imported into an
  * empty island, against `tar` and `cp` of the same tree and against hashing the same zips on two threads (hash.bench.ts).
  * The rounds of all alternate, so that a noisy machine hits them alike. What is timed: commands from their start to their
- * end, with all that they fsync; tar and cp wait for no disk.
+ * end, with all that they fsync; tar and cp wait for no disk. `start` is what of each command is node reading the program.
  */
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
@@ -78,6 +78,7 @@ export async function bundleBench(): Promise<void> {
       const [discs, island] = [join(at, "discs"), join(at, "island")];
       await timed("tar", command("tar", "-cf", join(at, "tree.tar"), "-C", tree, "."));
       await timed("cp", command("cp", "-r", tree, join(at, "copy")));
+      await timed("start", run("--version"));
       await timed("export", run("export", "--full", "--mirror", outside, "--to", discs, "--key", key));
       await timed("import", run("import", discs, "--mirror", island, ...trust));
       await timed(
@@ -130,6 +131,11 @@ function print(
   const of = (name: string, what: keyof Spent) => median((rounds[name] ?? []).map((round) => round[what]));
   const rate = (name: string) => bytes / 1e6 / of(name, "wallSeconds");
   for (const name of Object.keys(rounds)) {
+    if (name === "start") {
+      const [wall, cpu] = [of(name, "wallSeconds").toFixed(2), of(name, "cpuSeconds").toFixed(2)];
+      console.log([name.padEnd(17), wall.padStart(6), cpu.padStart(6)].join("  "));
+      continue;
+    }
     const goal = GOALS[name as keyof typeof GOALS];
     const ratio = goal === undefined ? 0 : rate(name) / rate(goal.of);
     const cpu = goal === undefined ? 0 : of(goal.of, "cpuSeconds") / of(name, "cpuSeconds");

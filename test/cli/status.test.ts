@@ -134,7 +134,7 @@ describeWithOracle("modferry status", () => {
   test.each([
     [["status", "--state", "READY"], /^--state READY: give one of CONFLICT, /],
     [["sync", "--metrics", "metrics.txt"], /^--metrics metrics.txt: name a file that ends in \.prom/],
-    [["sync", "--log", "xml"], /^--log xml: give one of text, json/],
+    [["sync", "--log", "xml"], /^--log xml: give one of json/],
     [["status", "--limit", "0"], /^--limit 0: give a number from 1 to 10000/],
     [["status", "--limit", "1e3"], /^--limit 1e3: /],
     [["pause", "--until", "2h"], /^--reason: not given/],

@@ -9,7 +9,9 @@ const usage = execFileSync(process.execPath, [command, "help"], { encoding: "utf
 
 /** Of each verb of the usage text: what stands in its own lines, and those that it is continued in. */
 const verbs = new Map<string, string>();
-for (const [, name = "", rest = ""] of usage.matchAll(/^ {2}modferry (\w+)(.*\n(?: {4,}(?=[[-]).*\n)*)/gm))
+for (const [, name = "", rest = ""] of usage.matchAll(
+  /^ {2}modferry ([a-z][a-z-]*)(.*\n(?: {4,}(?=[[-]).*\n)*)/gm,
+))
   verbs.set(name, `${verbs.get(name) ?? ""}${rest}`);
 
 const pages = [
@@ -23,7 +25,7 @@ const pages = [
 
 /** Each `modferry VERB …` of a page, up to the end of its line, of its code, or of what a sentence says of it. */
 function commandsOf(text: string): { line: string; verb: string; flags: string[] }[] {
-  return [...text.matchAll(/(?<![\w/.-])modferry ([a-z]+)\b([^`\n#|]*)/g)].flatMap(
+  return [...text.matchAll(/(?<![\w/.-])modferry ([a-z][a-z-]*[a-z])\b([^`\n#|]*)/g)].flatMap(
     ([line, verb = "", rest = ""]) => {
       // What a command runs has flags of its own.
       const own = rest.split(" -- ", 1)[0] ?? "";

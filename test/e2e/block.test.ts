@@ -276,7 +276,7 @@ describeWithGo("a version that stays out, as the go command sees it", () => {
     [["block", VERSION, "--reason", "two\nlines"], /in one line/],
   ])("modferry %j ends with 2 and one line that says what would be right", async (args, line) => {
     const mirror = await world.folder();
-    await world.sync(mirror, []);
+    await (await openFolderMirror(mirror, { mode: "write" })).close();
     const run = await modferry([...args, "--mirror", mirror]);
     expect(run.stderr).toMatch(line);
     expect(run.stderr.trim().split("\n")).toHaveLength(1);

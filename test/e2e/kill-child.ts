@@ -29,7 +29,7 @@ function wrap(prototype: object, names: readonly string[]): void {
 }
 
 if (store === "tree") wrap(FolderTree.prototype, ["create", "replace"]);
-else if (store === "vault") wrap(FolderVault.prototype, ["put"]);
+else if (store === "vault") wrap(FolderVault.prototype, ["put", "create"]);
 else {
   const changing = ["write", "writeRequest", "openOrders", "closeOrder", "addHead", "takeLease"];
   wrap(SqliteLedger.prototype, [...changing, "releaseLease"]);

@@ -35,6 +35,8 @@ export function grantedRights(key: string): Map<string, Needed[]> {
       sumdb: [{ key }],
       feeds: { poll: {} },
       snapshots: {},
+      garbage: { every: "1d" },
+      schedule: { scrub: {} },
       endpoint: { requests: { tokenSecret: REQUEST_TOKEN } },
     }),
   );

@@ -1,5 +1,5 @@
 import { setTimeout } from "node:timers/promises";
-import { DeleteObjectCommand } from "@aws-sdk/client-s3";
+import { DeleteObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { CreateSecretCommand } from "@aws-sdk/client-secrets-manager";
 import type { APIGatewayProxyEvent, Context, SQSEvent } from "aws-lambda";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
@@ -8,15 +8,26 @@ import { modulePath } from "../../gomod/module-path.ts";
 import { moduleVersion } from "../../gomod/version.ts";
 import { handIn } from "../../mirror/inbox.ts";
 import type { RequestKey } from "../../mirror/orders.ts";
-import { want } from "../../mirror/records.ts";
+import { ORDER_LOST_AFTER, want } from "../../mirror/records.ts";
 import {
   closureVaultKey,
   printRequestBody,
   type RequestBody,
   requestInboxKey,
+  requestTimeOf,
 } from "../../mirror/requests.ts";
 import { listSnapshots } from "../../mirror/snapshot/catalog.ts";
-import { latestKey, listKey, zipKey } from "../../mirror/tree-keys.ts";
+import { pinSnapshot } from "../../mirror/snapshot/pin.ts";
+import {
+  infoKey,
+  latestKey,
+  listKey,
+  lookupKey,
+  modKey,
+  type TreeKey,
+  treeHeadKey,
+  zipKey,
+} from "../../mirror/tree-keys.ts";
 import { newLedger, newQueue, newTree, newVault } from "../contract/aws-stores.ts";
 import { describeWithEmulator, emulatedAws, stopEmulator } from "../contract/ministack.ts";
 import { requestBody } from "../mirror/made-mirror.ts";
@@ -44,9 +55,14 @@ vi.mock("../../adapters/aws/clients.ts", async (original) => {
 const calls = new RecordedCalls();
 shared.calls = calls;
 const A = modulePath("example.com/a");
-const TIMEOUT = 180_000;
+const TIMEOUT = 400_000;
 const keys = newKeys("sum.example.org");
-const FUNCTIONS = ["Plan", "AcceptRequest", "Work", "Reconcile", "Serve", "Snapshot"];
+const FUNCTIONS = ["Plan", "AcceptRequest", "Work", "Reconcile", "Serve", "Snapshot", "Collect", "Scrub"];
+const [MINUTE, HOUR] = [60_000, 3_600_000];
+/** How far the functions' clock is ahead, in ms: what waits for a time is there at once. */
+let ahead = 0;
+/** What it shows while it stands still. */
+let still: number | undefined;
 
 /** Its database's key is known as text, and another history can take its place. */
 class Upstream extends MadeUpstream {
@@ -62,6 +78,7 @@ describeWithEmulator("each function's role, held against what the function calls
   }, TIMEOUT);
   afterAll(async () => {
     vi.unstubAllEnvs();
+    vi.restoreAllMocks();
     await stopEmulator();
   });
 
@@ -83,8 +100,10 @@ describeWithEmulator("each function's role, held against what the function calls
   });
 });
 
-/** A mirror's life in small: new versions, a request, conflicts, orders and settlings lost, readers, a fork. */
+/** A mirror's life in small: new versions, requests, conflicts, what is lost, blocks, readers, snapshots, garbage, a fork. */
 async function runAll(): Promise<void> {
+  const { now } = Date;
+  vi.spyOn(Date, "now").mockImplementation(() => still ?? now() + ahead);
   const settings = await emulatedAws();
   const [tree, vault, ledger, queue] = await Promise.all([
     newTree(settings),
@@ -106,6 +125,7 @@ async function runAll(): Promise<void> {
     sumdb: [{ key: keys.verifier }],
     subscriptions: [{ modules: [A], versions: "all" }],
     feeds: { poll: {} },
+    garbage: { every: "1d", review: "0m", window: "3h", largestShare: 1 },
   });
   const environment = {
     AWS_REGION: settings.region,
@@ -122,13 +142,15 @@ async function runAll(): Promise<void> {
     MODFERRY_REQUEST_TOKEN_SECRET: REQUEST_TOKEN,
   };
   for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
-  const [plan, accept, work, reconcile, serve, snapshot] = await Promise.all([
+  const [plan, accept, work, reconcile, serve, snapshot, collect, scrub] = await Promise.all([
     import("../../functions/plan.ts"),
     import("../../functions/accept-request.ts"),
     import("../../functions/work.ts"),
     import("../../functions/reconcile.ts"),
     import("../../functions/serve.ts"),
     import("../../functions/snapshot.ts"),
+    import("../../functions/collect.ts"),
+    import("../../functions/scrub.ts"),
   ]);
 
   const context = { getRemainingTimeInMillis: () => 300_000 } as Context;
@@ -243,6 +265,16 @@ async function runAll(): Promise<void> {
     return mv;
   };
   await order("example.com/before");
+  const { zip } = made;
+  made.zip = async (version) => {
+    const [met] = await ledger.ledger.read([version]);
+    if (met !== undefined)
+      await ledger.ledger.write([{ record: { ...met, state: "BLOCKED", held: "mod", listed: false } }]);
+    return await zip(version);
+  };
+  const met = await order("example.com/met");
+  made.zip = zip;
+  expect(await tree.tree.open(zipKey(met))).toBeUndefined();
   const blocked = "example.com/blocked";
   const value = { reason: "told by the test", by: "a test", at: Date.now() };
   await ledger.ledger.writeItem({ kind: "block", name: blocked, revision: 0, value });
@@ -251,6 +283,9 @@ async function runAll(): Promise<void> {
   await tree.tree.replace(latestKey(modulePath(blocked)), Buffer.from('{"Version":"v1.0.0"}'), undefined);
   const caught = await order(blocked);
   expect((await ledger.ledger.read([caught]))[0]?.state).toBe("BLOCKED");
+  // Its zip goes with the block's second pass, when every unit of work has ended that had begun before.
+  ahead += ORDER_LOST_AFTER;
+  await calls.run("Reconcile", () => reconcile.handler({}, context));
   expect(await tree.tree.open(zipKey(caught))).toBeUndefined();
 
   // An upstream that refused us is asked again.
@@ -278,17 +313,119 @@ async function runAll(): Promise<void> {
   // A snapshot is taken of all records, and one of what has changed since; both are read.
   await calls.run("Snapshot", () => snapshot.handler());
   await request({ wishes: ["example.com/dep@v1.0.0", "example.com/before@v1.0.0"] });
-  made.add("example.com/since@v1.0.0");
-  await request({ wishes: ["example.com/since@v1.0.0"] });
+  for (const name of ["example.com/since@v1.0.0", "example.com/two@v1.0.0", "example.com/two@v1.1.0"])
+    made.add(name);
+  await request({
+    wishes: ["example.com/since@v1.0.0", "example.com/two@v1.0.0", "example.com/two@v1.1.0"],
+    together: false,
+  });
   await calls.run("Snapshot", () => snapshot.handler());
   const taken = (await listSnapshots({ vault: vault.vault, ledger: ledger.ledger })).map(({ name }) => name);
   expect(taken).toHaveLength(2);
-  for (const prefix of [...taken.map((name) => `-/snapshot/${name}`), `-/at/${new Date().toISOString()}`]) {
+  for (const prefix of [
+    ...taken.map((name) => `-/snapshot/${name}`),
+    `-/at/${new Date(Date.now()).toISOString()}`,
+  ]) {
     const proxy = `${prefix}/example.com/a/@v/list`;
     const event = { pathParameters: { proxy }, path: `/${proxy}`, headers: {} } as unknown;
     const sent = await calls.run("Serve", () => serve.handler(event as APIGatewayProxyEvent));
     expect([proxy, sent.statusCode]).toEqual([proxy, 200]);
   }
+
+  // Files are lost and damaged, those of a checksum database too; a scrub mends them.
+  const lose = (Key: string) => raw.send(new DeleteObjectCommand({ Bucket: tree.bucket, Key }));
+  const damage = (Key: string) =>
+    raw.send(new PutObjectCommand({ Bucket: tree.bucket, Key, Body: "damaged" }));
+  const [first, second] = [moduleVersion(A, "v1.0.0"), moduleVersion(A, "v1.1.0")];
+  const looked = async (order: object) =>
+    expect(await calls.run("Scrub", () => scrub.handler(order, context))).toEqual({ finished: true });
+  for (const key of [zipKey(first), listKey(A), treeHeadKey("sum.example.org")]) await lose(key);
+  await looked({ level: "quick" });
+  expect(await tree.tree.open(zipKey(first))).toBeDefined();
+  await looked({ level: "stored" });
+  // It goes on where an earlier call of it has ended, and says again what that has found.
+  const ended = await ledger.ledger.readItem("control", "scrub/stored/1of1");
+  if (ended === undefined) throw new Error("a scrub has noted nothing");
+  const { finishedAt: _finished, ...before } = ended.value as Record<string, unknown>;
+  await ledger.ledger.writeItem({ ...ended, value: { ...before, parts: 1 } });
+  await looked({ level: "stored" });
+  // A feed's root in CONFLICT over what is damaged now: its window is counted open again once it is mended.
+  const [conflicting] = await ledger.ledger.read([second]);
+  if (conflicting === undefined) throw new Error("a@v1.1.0: no record");
+  await ledger.ledger.write([
+    { record: { ...conflicting, state: "CONFLICT", awaited: true, listed: false } },
+  ]);
+  const ofDatabase = [lookupKey("sum.example.org", first), "sumdb/sum.example.org/tile/8/0/000"];
+  const damaged = [infoKey(second), modKey(second), zipKey(second), ...ofDatabase];
+  for (const key of damaged) await damage(key);
+  const unlisted = latestKey(modulePath(blocked));
+  for (const key of [latestKey(A), unlisted]) await damage(key);
+  for (const shard of ["1/2", "2/2"]) await looked({ level: "deep", shard });
+  await looked({ level: "quick" });
+  const ofScrub = async (name: string) => (await ledger.ledger.readItem("control", `scrub/${name}`))?.value;
+  for (const name of ["quick/1of1", "deep/1of2", "deep/2of2"])
+    expect([name, await ofScrub(name)]).toMatchObject([name, { counts: { lost: 0 } }]);
+  for (const key of damaged)
+    expect([
+      key,
+      Buffer.from((await tree.tree.get(key as TreeKey, 1_000_000))?.bytes ?? "").toString(),
+    ]).not.toEqual([key, "damaged"]);
+  expect(await tree.tree.open(unlisted)).toBeUndefined();
+
+  // What nobody asks for any more is collected: chosen, taken off its list, and deleted when no snapshot has it.
+  const collected = async (later: number) => {
+    ahead += later;
+    await calls.run("Collect", () => collect.handler({}, context));
+  };
+  const stateOf = async (path: string) =>
+    (await ledger.ledger.read([moduleVersion(path, "v1.0.0")]))[0]?.state;
+  await request({ wishes: ["example.com/dep@v1.0.0", "example.com/two@v1.1.0"] });
+  await lose(latestKey(modulePath("example.com/two")));
+  // Another planner hands something in at the same moment, and what this one hands in cannot be had.
+  ahead += 16 * MINUTE;
+  still = Date.now();
+  const sameMoment = requestInboxKey({ name: "poll", time: requestTimeOf(still) });
+  await vault.vault.put(sameMoment, printRequestBody(requestBody({ wishes: ["example.com/a@v1.0.0"] })));
+  made.add("example.com/a@v1.2.0");
+  made.wrong.set("info example.com/a@v1.2.0", Buffer.from("no JSON"));
+  await calls.run("Plan", () => plan.handler({}, context));
+  still = undefined;
+  await drain();
+  // Nothing is chosen that was wanted so lately that somebody may still be at it.
+  await collected(2 * HOUR);
+  await collected(16 * MINUTE);
+  expect(await stateOf("example.com/since")).toBe("REMOVING");
+  expect(await stateOf("example.com/before")).toBe("REMOVING");
+  // A run has died while it deleted what somebody waits for: reconcile ends that, and has it fetched again.
+  const waited = moduleVersion("example.com/two", "v1.0.0");
+  const [dying] = await ledger.ledger.read([waited]);
+  if (dying?.removal === undefined) throw new Error("two@v1.0.0: not being collected");
+  const removal = { ...dying.removal, deleting: Date.now() - 16 * MINUTE, wanted: "whole" } as const;
+  await ledger.ledger.write([{ record: { ...dying, held: "nothing", removal, due: 1 } }]);
+  await calls.run("Reconcile", () => reconcile.handler({}, context));
+  expect(await tree.tree.open(zipKey(waited))).toBeUndefined();
+  await calls.run("Snapshot", () => snapshot.handler());
+  // The first one has what the second has not: it is given back, to its feed's window too.
+  const [given] = await ledger.ledger.read([moduleVersion("example.com/before", "v1.0.0")]);
+  if (given === undefined) throw new Error("before@v1.0.0: no record");
+  const root = { feed: "poll", feedTime: new Date(Date.now()).toISOString(), awaited: true } as const;
+  await ledger.ledger.write([{ record: { ...given, ...root } }]);
+  const [pinned = expect.fail("no snapshot")] = taken;
+  await pinSnapshot(ledger.ledger, {
+    snapshot: pinned,
+    reason: "told by the test",
+    by: "a test",
+    at: Date.now(),
+  });
+  await collected(4 * HOUR);
+  expect(await stateOf("example.com/since")).toBe("REMOVED");
+  expect(await stateOf("example.com/before")).toBe("READY");
+  await drain();
+  for (let run = 0; run < 3; run++) await collected(2 * HOUR);
+  const kept = (await listSnapshots({ vault: vault.vault, ledger: ledger.ledger })).filter(
+    ({ state }) => state === "kept",
+  );
+  expect(kept).toHaveLength(2);
 
   // CI hands in a request, and asks how far it is.
   await secretsManagerClient(settings).send(

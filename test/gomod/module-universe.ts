@@ -177,7 +177,7 @@ export function goModText(path: string, go: string | undefined, require: readonl
   return [`module ${path}`, ...(go === undefined ? [] : [`go ${go}`]), ...lines, ""].join("\n");
 }
 
-function moduleZip(module: UniverseModule, mod: string): Buffer {
+export function moduleZip(module: UniverseModule, mod: string): Buffer {
   const prefix = `${module.path}@${module.version}/`;
   const files = new Map<string, string>();
   if (!module.version.endsWith("+incompatible")) files.set(`${prefix}go.mod`, mod);

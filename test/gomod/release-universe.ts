@@ -4,6 +4,7 @@ import { latestOf } from "../../gomod/version-query.ts";
 import {
   escaped,
   moduleUniverse,
+  moduleZip,
   proxyFiles,
   type Random,
   random,
@@ -61,6 +62,11 @@ export function releaseUniverse(pick: Random): ReleaseUniverse {
     if (versions.every(isPseudo))
       files.set(`/${escaped(path)}/@latest`, files.get(`${base}${newest}.info`) ?? "");
     else if (pick(3) === 0) addRetractions(files, `${base}${newest}.mod`, versions, pick);
+  }
+  // The go.mod of a zip is that of its version.
+  for (const module of modules) {
+    const base = `/${escaped(module.path)}/@v/${module.version}`;
+    files.set(`${base}.zip`, moduleZip(module, String(files.get(`${base}.mod`))));
   }
   return { modules, files };
 }

@@ -27,6 +27,12 @@ const TIMEOUT = 240_000;
 const SUBNETS = ["subnet-0123456789abcdef0", "subnet-1a2b3c4d"];
 const GROUPS = ["sg-0123456789abcdef0"];
 const vpc = { subnets: SUBNETS, securityGroups: GROUPS };
+/** Everything that can be configured besides. */
+const upkeep: Partial<ConfigurationInput> = {
+  snapshots: {},
+  garbage: { every: "1d" },
+  schedule: { scrub: { deep: "rate(1 hour)", shards: 2 } },
+};
 const base = { name: "mirror", upstreams: [{ name: "public", url: "https://goproxy.example.com" }] };
 
 function resourcesOf(fields: Partial<ConfigurationInput>): [string, Resource][] {
@@ -53,12 +59,12 @@ function networkRights(resources: readonly [string, Resource][]): Map<string, St
 describe("functions in a VPC", () => {
   let inside: [string, Resource][];
   beforeAll(() => {
-    inside = resourcesOf({ network: { vpc } });
+    inside = resourcesOf({ ...upkeep, network: { vpc } });
   }, TIMEOUT);
 
   test("are all in its subnets, with its security groups, and are made after the right to be there", () => {
     const functions = ofType(inside, "AWS::Lambda::Function");
-    expect(functions.length).toBeGreaterThanOrEqual(5);
+    expect(functions.length).toBeGreaterThanOrEqual(8);
     for (const [id, { Properties, DependsOn = [] }] of functions) {
       expect([id, Properties?.VpcConfig]).toEqual([id, { SubnetIds: SUBNETS, SecurityGroupIds: GROUPS }]);
       expect(DependsOn.filter((other) => other.includes("RoleDefaultPolicy"))).toHaveLength(1);
@@ -69,7 +75,16 @@ describe("functions in a VPC", () => {
     const rights = networkRights(inside);
     const functions = ofType(inside, "AWS::Lambda::Function").map(([id]) => id.replace(/Function.*/, ""));
     expect(functions).toEqual(
-      expect.arrayContaining(["AcceptRequest", "Plan", "Reconcile", "Serve", "Work"]),
+      expect.arrayContaining([
+        "AcceptRequest",
+        "Collect",
+        "Plan",
+        "Reconcile",
+        "Scrub",
+        "Serve",
+        "Snapshot",
+        "Work",
+      ]),
     );
     expect([...rights.keys()].sort()).toEqual(functions.sort());
     for (const [name, statements] of rights) {
@@ -112,7 +127,7 @@ describe("functions in a VPC", () => {
 
   test("read the proxy's login, each of them, since all of AWS is asked through it", () => {
     const egress = { proxy: "http://proxy.example:3128", proxySecret: "proxy" };
-    const through = resourcesOf({ network: { vpc }, egress, endpoint: { fetchesTiles: false } });
+    const through = resourcesOf({ ...upkeep, network: { vpc }, egress, endpoint: { fetchesTiles: false } });
     const readers = ofType(through, "AWS::IAM::Policy").filter(([, { Properties }]) =>
       JSON.stringify(Properties).includes(":secret:proxy-??????"),
     );
@@ -150,7 +165,7 @@ describe("functions in a VPC", () => {
     try {
       const file = join(folder, "mirror.config.ts");
       const module = JSON.stringify(join(project, "infra/configuration.ts"));
-      const fields = JSON.stringify({ ...base, network: { vpc } });
+      const fields = JSON.stringify({ ...base, ...upkeep, network: { vpc } });
       await writeFile(
         file,
         `import { defineMirror } from ${module};\nexport default defineMirror(${fields});\n`,

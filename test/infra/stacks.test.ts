@@ -63,6 +63,7 @@ describe("the stacks", () => {
         noSumdb: ["example.com/internal/*"],
         endpoint,
         subscriptions: [{ modules: MODULES }],
+        feeds: { poll: {} },
         aws,
         alarms: { topicArn: TOPIC },
       }),
@@ -148,6 +149,7 @@ describe("the stacks", () => {
       sumdb: [{ key: KEY, url: long(512), modules: patterns(500) }],
       noSumdb: patterns(900),
       subscriptions: [{ modules: MODULES }],
+      feeds: { poll: {} },
     });
     const app = new App({ outdir: await mkdtemp(join(tmpdir(), "modferry-stacks-")) });
     const template = Template.fromStack(addMirror(app, widest).pipeline).toJSON();
@@ -338,12 +340,16 @@ describe("the stacks", () => {
       );
     };
     const egress = { proxy: "http://proxy.example:3128", proxySecret: "proxy" };
-    // All ask AWS through the proxy; two of them nothing else.
-    expect(secrets({ egress }).sort()).toEqual([
+    const upkeep = { snapshots: {}, garbage: { every: "1d" }, schedule: { scrub: {} } };
+    // All ask AWS through the proxy; three of them nothing else.
+    expect(secrets({ egress, ...upkeep }).sort()).toEqual([
       "AcceptRequest: proxy-??????",
+      "Collect: proxy-??????",
       "Plan: corp/go-?????? proxy-??????",
       "Reconcile: proxy-??????",
+      "Scrub: corp/go-?????? proxy-??????",
       "Serve: corp/go-?????? proxy-??????",
+      "Snapshot: corp/go-?????? proxy-??????",
       "Work: corp/go-?????? proxy-??????",
     ]);
     const requests = { tokenSecret: "modferry/requests" };
@@ -399,7 +405,7 @@ describe("the stacks", () => {
           [...JSON.stringify(Resource).matchAll(/"\/([^"]*)"/g)].map(([, key]) => key),
         );
     expect(keysOf("s3:PutObject")).toEqual(["inbox/requests/*"]);
-    expect(keysOf("s3:GetObject")).toEqual(["*", "inbox/requests/*", "requests/*"]);
+    expect(keysOf("s3:GetObject")).toEqual(["*", "snapshots/*", "inbox/requests/*", "requests/*"]);
     const refused = Object.values(desk.Resources as Record<string, Resource>).find(
       ({ Properties }) => Properties?.ResponseType === "REQUEST_TOO_LARGE",
     );

@@ -56,7 +56,12 @@ describe("modules that a subscription names outright, on an index feed", () => {
     expect(problemOf(first)).toBe("named modules: 1 modules cannot be asked: b: 502");
     await mirror.drain();
     const second = await read(...all);
-    expect(problemOf(second)).toBe("named modules: 1 modules cannot be asked: example.com/b");
+    // It has failed for no time yet, so it is asked again at once.
+    expect(problemOf(second)).toBe("named modules: 1 modules cannot be asked: b: 502");
+    mirror.clock.ms += 10_000;
+    await read(...all);
+    const waiting = await read(...all);
+    expect(problemOf(waiting)).toBe("named modules: 1 modules cannot be asked: example.com/b");
     upstream.wrong.clear();
     mirror.clock.ms += HOUR;
     const third = await read(...all);

@@ -113,5 +113,5 @@ test("what a feed's new root needs and is held is not looked at again in the tre
   await mirror.request({ wishes: ["example.com/b@v1.0.0"] }, "index");
   expect(opened.filter((key) => key.startsWith("example.com/d"))).toEqual([]);
   await mirror.request({ wishes: ["example.com/c@v1.0.0"] }, "team/app");
-  for (const name of requires) expect(opened).toContain(name.replace("@", "/@v/") + ".zip");
+  for (const name of requires) expect(opened).toContain(`${name.replace("@", "/@v/")}.zip`);
 });
