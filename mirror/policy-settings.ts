@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { parseVersionRange } from "../gomod/version-range.ts";
 import { parsedBy, pathPattern } from "./configuration-field.ts";
+import { duration } from "./duration.ts";
 import { PINNED } from "./records.ts";
 import { vulnerabilityId } from "./vulnerability.ts";
 
@@ -21,8 +22,6 @@ export const reasonText = z
 const patterns = z.array(pathPattern).min(1).max(1_000);
 
 const range = parsedBy(parseVersionRange);
-
-const duration = z.string().regex(/^\d{1,4}[mhd]$/, "give minutes, hours or days, such as 90m, 36h or 7d");
 
 const ruleShape = z
   .strictObject({

@@ -2,6 +2,7 @@ import { matchPrefixPatterns } from "../gomod/path-pattern.ts";
 import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
 import { parseVersionRange, type VersionRange } from "../gomod/version-range.ts";
 import { sha256Of } from "./body.ts";
+import { milliseconds } from "./duration.ts";
 import { COOLDOWN, LARGEST_ZIP, type PolicySettings, RETRACTED, VULNERABILITIES } from "./policy-settings.ts";
 import { PINNED } from "./records.ts";
 import { earliest, type Sighting } from "./sighting.ts";
@@ -38,17 +39,10 @@ export function makePolicy(settings: PolicySettings): Policy {
       versions: versions === undefined ? undefined : parseVersionRange(versions),
       reason,
     })),
-    age: settings.cooldown && durationOf(settings.cooldown.age),
+    age: settings.cooldown && milliseconds(settings.cooldown.age),
     accepted: new Set(settings.vulnerabilities?.accepted),
     digest: sha256Of(Buffer.from(JSON.stringify(settings))),
   };
-}
-
-const UNITS = { m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-/** Of `7d`, in ms. */
-function durationOf(text: string): number {
-  return Number(text.slice(0, -1)) * UNITS[text.slice(-1) as keyof typeof UNITS];
 }
 
 /** What is known of a version when it is decided upon. */

@@ -1,9 +1,8 @@
-import { compareGoVersions } from "../gomod/go-version.ts";
 import type { IndexStamp } from "../gomod/index-stamp.ts";
 import { parseInfo } from "../gomod/info.ts";
 import { parseVersionList } from "../gomod/list-file.ts";
 import type { ModulePath } from "../gomod/module-path.ts";
-import { parseToolchainVersion, TOOLCHAIN_MODULE } from "../gomod/toolchain-version.ts";
+import { TOOLCHAIN_MODULE } from "../gomod/toolchain-version.ts";
 import { isVersionOf, moduleVersion, type Version } from "../gomod/version.ts";
 import { latestOf } from "../gomod/version-query.ts";
 import { MirrorError } from "./errors.ts";
@@ -11,7 +10,7 @@ import type { FeedTick } from "./feed.ts";
 import type { Root } from "./feed-roots.ts";
 import { type Selected, selectRoots } from "./feed-selection.ts";
 import type { MirrorParts } from "./parts.ts";
-import { takesToolchain } from "./subscription.ts";
+import { selectedToolchains } from "./subscription.ts";
 
 /** What an upstream says of a module. */
 export interface Listed {
@@ -102,21 +101,7 @@ function toolchainRoots(
   versions: readonly Version[],
   stamp: IndexStamp,
 ): Root[] {
-  const named = versions.flatMap((version) => {
-    const toolchain = parseToolchainVersion(version);
-    return toolchain === undefined ? [] : [{ version, ...toolchain }];
-  });
-  const wanted = new Set<Version>();
-  for (const subscription of subscriptions.toolchains) {
-    const taken = named.filter((toolchain) => takesToolchain(subscription, toolchain));
-    const newest = taken
-      .map(({ go }) => go)
-      .sort(compareGoVersions)
-      .at(-1);
-    for (const { version, go } of taken)
-      if (subscription.go !== "latest" || go === newest) wanted.add(version);
-  }
-  return [...wanted].map((version) => ({
+  return [...selectedToolchains(subscriptions, versions)].map((version) => ({
     version: { path: TOOLCHAIN_MODULE, version },
     stamp,
     follow: "none",

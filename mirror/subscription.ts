@@ -1,9 +1,15 @@
 import { z } from "zod";
+import { compareGoVersions } from "../gomod/go-version.ts";
 import { type ModulePath, modulePath } from "../gomod/module-path.ts";
 import { matchPrefixPatterns } from "../gomod/path-pattern.ts";
 import { isPseudoVersion } from "../gomod/pseudo-version.ts";
 import { prerelease } from "../gomod/semver.ts";
-import { isGoRelease, parseGoRange, TOOLCHAIN_MODULE } from "../gomod/toolchain-version.ts";
+import {
+  isGoRelease,
+  parseGoRange,
+  parseToolchainVersion,
+  TOOLCHAIN_MODULE,
+} from "../gomod/toolchain-version.ts";
 import type { Version } from "../gomod/version.ts";
 import { parseVersionRange, type VersionRange } from "../gomod/version-range.ts";
 import { parsedBy, pathPattern } from "./configuration-field.ts";
@@ -128,10 +134,29 @@ function exactPath(glob: string): ModulePath | undefined {
 }
 
 /** Which of the toolchains that a list names a subscription takes. */
-export function takesToolchain(
+function takesToolchain(
   { platforms, go, prereleases }: ToolchainSubscription["toolchains"],
   { go: version, platform }: { readonly go: string; readonly platform: string },
 ): boolean {
   if (!platforms.includes(platform) || !(prereleases || isGoRelease(version))) return false;
   return go === "latest" || parseGoRange(go).has(version);
+}
+
+/** The versions of golang.org/toolchain that subscriptions select: of `latest`, all files of the newest Go that is there. */
+export function selectedToolchains(subscriptions: Subscriptions, versions: readonly Version[]): Set<Version> {
+  const named = versions.flatMap((version) => {
+    const toolchain = parseToolchainVersion(version);
+    return toolchain === undefined ? [] : [{ version, ...toolchain }];
+  });
+  const selected = new Set<Version>();
+  for (const subscription of subscriptions.toolchains) {
+    const taken = named.filter((toolchain) => takesToolchain(subscription, toolchain));
+    const newest = taken
+      .map(({ go }) => go)
+      .sort(compareGoVersions)
+      .at(-1);
+    for (const { version, go } of taken)
+      if (subscription.go !== "latest" || go === newest) selected.add(version);
+  }
+  return selected;
 }

@@ -1,14 +1,13 @@
 import { parseGoMod } from "../../gomod/go-mod.ts";
-import { compareGoVersions } from "../../gomod/go-version.ts";
 import type { ModulePath } from "../../gomod/module-path.ts";
 import { isPseudoVersion } from "../../gomod/pseudo-version.ts";
-import { parseToolchainVersion, TOOLCHAIN_MODULE } from "../../gomod/toolchain-version.ts";
+import { TOOLCHAIN_MODULE } from "../../gomod/toolchain-version.ts";
 import type { Version } from "../../gomod/version.ts";
 import { isRetracted, latestOf } from "../../gomod/version-query.ts";
 import { LARGEST_GO_MOD } from "../fetch.ts";
 import type { MirrorParts } from "../parts.ts";
 import type { State, VersionRecord } from "../records.ts";
-import { type Subscriptions, takesToolchain } from "../subscription.ts";
+import { type Subscriptions, selectedToolchains } from "../subscription.ts";
 import { modKey } from "../tree-keys.ts";
 
 /** As much of a record as a subscription looks at. */
@@ -82,22 +81,4 @@ async function retractionsBy(
   }
   // Of two that may be the highest, what only one of them takes back is kept.
   return (version) => retractions.length > 0 && retractions.every((says) => says(version));
-}
-
-function selectedToolchains(subscriptions: Subscriptions, versions: readonly Version[]): Set<Version> {
-  const named = versions.flatMap((version) => {
-    const toolchain = parseToolchainVersion(version);
-    return toolchain === undefined ? [] : [{ version, ...toolchain }];
-  });
-  const selected = new Set<Version>();
-  for (const subscription of subscriptions.toolchains) {
-    const taken = named.filter((toolchain) => takesToolchain(subscription, toolchain));
-    const newest = taken
-      .map(({ go }) => go)
-      .sort(compareGoVersions)
-      .at(-1);
-    for (const { version, go } of taken)
-      if (subscription.go !== "latest" || go === newest) selected.add(version);
-  }
-  return selected;
 }

@@ -1,6 +1,5 @@
 import { z } from "zod";
-
-const duration = z.string().regex(/^\d{1,4}[mhd]$/, "give minutes, hours or days, such as 90m, 36h or 7d");
+import { duration, milliseconds } from "../duration.ts";
 
 /** What is kept, for how long, and how much one run may take: the configuration's `garbage`. */
 export const garbageShape = z.strictObject({
@@ -48,10 +47,4 @@ export function garbageSettings(
     review: milliseconds(garbage.review),
     caches: milliseconds(garbage.caches),
   };
-}
-
-const UNITS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-
-function milliseconds(text: string): number {
-  return Number(text.slice(0, -1)) * UNITS[text.slice(-1) as keyof typeof UNITS];
 }

@@ -1,19 +1,17 @@
 import { z } from "zod";
+import { duration, milliseconds } from "../duration.ts";
 import { noteTick, tickOf } from "../ticks.ts";
 import { expireOlder } from "./catalog.ts";
 import type { SnapshotName } from "./snapshot-name.ts";
 import { type Taken, type TakeOptions, type TakeParts, takeSnapshot } from "./take.ts";
 
-const UNITS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-const duration = z
-  .string()
-  .regex(/^[1-9]\d{0,3}[mhd]$/, "give minutes, hours or days, such as 90m, 36h or 7d");
+const positive = duration.refine((text) => milliseconds(text) > 0, "give more than none, such as 12h or 7d");
 
 /** How often a snapshot is taken, where something has changed, and how long it is kept: the configuration's `snapshots`. */
 export const snapshotsShape = z.strictObject({
-  every: duration.default("1d"),
+  every: positive.default("1d"),
   /** Pinned ones and the newest are kept longer. */
-  keep: duration.default("7d"),
+  keep: positive.default("7d"),
 });
 export type SnapshotSettings = z.output<typeof snapshotsShape>;
 
@@ -54,8 +52,4 @@ export async function snapshotTick(
     return { taken, expired: await expireOlder(parts, milliseconds(keep), parts.now()) };
   };
   return await noteTick(parts, TICK, work, ({ taken }) => taken.outcome === "busy");
-}
-
-function milliseconds(text: string): number {
-  return Number(text.slice(0, -1)) * UNITS[text.slice(-1) as keyof typeof UNITS];
 }
