@@ -1,6 +1,7 @@
 import { chmod, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { build } from "esbuild";
+import { type BuildOptions, build } from "esbuild";
+import { awsSdkProgram } from "./aws-sdk-program.ts";
 import { bundleFunction, FUNCTION_NAMES } from "./infra/function-bundle.ts";
 
 /**
@@ -20,27 +21,35 @@ const thread = await build({
   write: false,
   logLevel: "error",
 });
-const { metafile } = await build({
+const program: BuildOptions = {
   entryPoints: ["cli/modferry.ts"],
-  outfile: "dist/modferry.mjs",
   bundle: true,
-  // A quarter less to read at each start; names stay as they are, for stack traces.
-  minifyWhitespace: true,
-  minifySyntax: true,
   platform: "node",
   target: "node24",
   format: "esm",
   // Whole licences stand in a file of their own.
   legalComments: "none",
   define: { PACK_THREAD_PROGRAM: JSON.stringify(thread.outputFiles[0]?.text) },
-  metafile: true,
   logLevel: "error",
   banner: {
     js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
   },
+};
+const sdk = await awsSdkProgram(program);
+const { metafile } = await build({
+  ...program,
+  outfile: "dist/modferry.mjs",
+  // A quarter less to read at each start; names stay as they are, for stack traces.
+  minifyWhitespace: true,
+  minifySyntax: true,
+  plugins: [sdk.plugin],
+  metafile: true,
 });
 await chmod("dist/modferry.mjs", 0o755);
-await writeFile("dist/THIRD_PARTY_LICENSES", await licencesOf(Object.keys(metafile.inputs)));
+await writeFile(
+  "dist/THIRD_PARTY_LICENSES",
+  await licencesOf([...sdk.inputs, ...Object.keys(metafile.inputs)]),
+);
 for (const name of FUNCTION_NAMES) bundleFunction(name);
 console.log("dist/modferry.mjs, dist/THIRD_PARTY_LICENSES, dist/functions/*/index.mjs");
 

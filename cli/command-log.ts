@@ -31,6 +31,6 @@ export class CommandLog {
   output(): Output {
     const said = (text: string) =>
       this.write({ level: "warn", action: "said", message: "line for people", labels: { text } });
-    return { ...this.#output, error: said, status: undefined };
+    return { ...this.#output, error: said, status: undefined, log: (entry) => this.write(entry) };
   }
 }

@@ -7,5 +7,7 @@ export interface Desk {
   handIn(name: string, body: RequestBody): Promise<string>;
   /** @returns undefined where there is no such request any more. */
   report(request: string): Promise<RequestReport | undefined>;
+  /** One line on why nobody works on what is handed in, and what to do; undefined where somebody does, or may. */
+  idle?(): Promise<string | undefined>;
   close(): Promise<void>;
 }

@@ -26,7 +26,7 @@ import type { ChecksumDatabase } from "../mirror/checksum-database.ts";
 import type { Report } from "../mirror/events.ts";
 import { type GarbageSettings, garbageSettings } from "../mirror/garbage/settings.ts";
 import type { MirrorParts } from "../mirror/parts.ts";
-import type { Ledger, Tree, Vault } from "../mirror/ports.ts";
+import type { Ledger, Queue, Tree, Vault } from "../mirror/ports.ts";
 import type { SnapshotSettings } from "../mirror/snapshot/schedule.ts";
 import type { SpoolBody } from "../mirror/snapshot/spooled-runs.ts";
 import type { FeedSettings } from "../mirror/tick.ts";
@@ -35,6 +35,7 @@ import { MirroredVulnerabilities } from "../mirror/vulndb-reader.ts";
 import type { TileExtent } from "../sumdb/tile-extent.ts";
 import { loadConfiguration } from "./configuration.ts";
 import type { CliEnvironment } from "./environment.ts";
+import type { OpenMirror } from "./open-mirror.ts";
 import type { Options } from "./options.ts";
 import { chooseUpstream } from "./upstream-choice.ts";
 
@@ -63,12 +64,30 @@ interface Stores {
   readonly tree: Tree;
   readonly vault: Vault;
   readonly ledger: Ledger;
-  readonly spools: SpoolFolder;
+  readonly spools: Pick<SpoolFolder, "spool">;
+  /** Left out: one in this process. */
+  readonly queue?: Queue;
+  /** Reads a secret that the configuration names; left out: there are none here. */
+  readonly secret?: ((name: string) => Promise<string>) | undefined;
   close(): Promise<void>;
 }
 
 /** A desk may wait longer for a large zip over a slow line than a function can: half an hour, in ms. */
 export const LONGEST_REPLY = 1_800_000;
+
+/**
+ * A deployed mirror with sources of this desk's: for what a person brings back. Its stores stay the caller's to close.
+ */
+export async function openBeside(
+  mirror: OpenMirror,
+  options: Options,
+  environment: CliEnvironment,
+  report: Report,
+): Promise<EmbeddedMirror> {
+  const { tree, vault, ledger, queue, secret } = mirror;
+  const stores = { tree, vault, ledger, queue, spools: mirror.spools, secret, close: async () => {} };
+  return await assemble(options, environment, report, stores, options.tiles);
+}
 
 /** Opens the folder mirror of the options for writing. @throws MirrorError misuse when it cannot be, or has a writer. */
 export async function openEmbedded(
@@ -118,7 +137,7 @@ async function assemble(
       options.config === undefined ? undefined : engineOf(await loadConfiguration(options.config));
     const owner = `${hostname()}:${process.pid}`;
     const spool: SpoolChunks = (chunks, limit, subject) => spools.spool(chunks, limit, subject);
-    const chosen = await chooseSources(options, environment, engine, tiles);
+    const chosen = await chooseSources(options, environment, engine, tiles, stores.secret);
     const sources = openSources({
       ...chosen,
       netrc: await environment.netrc(),
@@ -147,7 +166,7 @@ async function assemble(
       tree,
       vault,
       ledger,
-      queue: tracedQueue(queue),
+      queue: tracedQueue(stores.queue ?? queue),
       upstream: seed ?? sources.upstream,
       zips: zipChecker,
       databasesFor,
@@ -178,6 +197,7 @@ async function chooseSources(
   environment: CliEnvironment,
   engine: EngineConfiguration | undefined,
   tiles: TileExtent,
+  secret: Stores["secret"],
 ): Promise<EngineSources> {
   if (engine === undefined)
     return {
@@ -189,6 +209,9 @@ async function chooseSources(
     };
   // First: what the configuration trusts comes besides.
   const own = environment.egress();
-  const { egress, ...sources } = engineSources(engine, { variables: environment.variables });
+  const { egress, ...sources } = engineSources(engine, {
+    variables: environment.variables,
+    ...(secret && { secret }),
+  });
   return { ...sources, egress: engine.egress.proxy === undefined ? own : egress };
 }

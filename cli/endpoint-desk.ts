@@ -1,6 +1,8 @@
+import { setTimeout } from "node:timers/promises";
 import { z } from "zod";
 import type { Egress } from "../adapters/egress/egress.ts";
 import { egressFetch } from "../adapters/egress/egress-fetch.ts";
+import { brokenOff, connectionFault, errorCode } from "../adapters/upstream/network-fault.ts";
 import { asMirrorError, MirrorError, misuse } from "../mirror/errors.ts";
 import { missingReport, REQUESTS_PATH, type RequestReport } from "../mirror/request-desk.ts";
 import { parseRequestKey, printRequestBody, type RequestBody } from "../mirror/requests.ts";
@@ -22,12 +24,14 @@ export class EndpointDesk implements Desk {
   readonly #url: URL;
   readonly #token: string;
   readonly #egress: Egress;
+  readonly #sleep: (ms: number) => Promise<unknown>;
 
   /** @param token a secret: never in a message. */
-  constructor(url: URL, token: string, egress: Egress) {
+  constructor(url: URL, token: string, egress: Egress, sleep: (ms: number) => Promise<unknown> = setTimeout) {
     this.#url = url;
     this.#token = token;
     this.#egress = egress;
+    this.#sleep = sleep;
   }
 
   async handIn(name: string, body: RequestBody): Promise<string> {
@@ -53,7 +57,7 @@ export class EndpointDesk implements Desk {
         const error = asMirrorError(thrown, this.#url.host);
         // A request that is handed in twice is worked on once: the second finds all held.
         if (error.class !== "transient" || attempt === TRIES) throw error;
-        await new Promise((resolve) => setTimeout(resolve, FIRST_WAIT * 2 ** (attempt - 1)));
+        await this.#sleep(FIRST_WAIT * 2 ** (attempt - 1));
       }
     }
   }
@@ -68,9 +72,8 @@ export class EndpointDesk implements Desk {
       signal: AbortSignal.timeout(TIMEOUT),
       ...(body === undefined ? {} : { body: Buffer.from(body) }),
     }).catch((cause: unknown) => {
-      throw new MirrorError("transient", host, `${host}: the endpoint does not answer: ${reasonOf(cause)}`, {
-        cause,
-      });
+      const message = `the endpoint does not answer: ${reasonOf(cause, url.origin)}`;
+      throw new MirrorError("transient", host, message, { cause });
     });
     const text = await boundedText(reply);
     if (reply.ok) return JSON.parse(text);
@@ -88,9 +91,16 @@ export class EndpointDesk implements Desk {
   }
 }
 
-/** Node says "fetch failed", and why only in the cause. */
-function reasonOf(thrown: unknown): string {
+/** What undici gives a connection by default. */
+const CONNECT_LIMIT = 10_000;
+
+/** Node says "fetch failed", and why only in the cause; what OpenSSL says there is not for people. */
+function reasonOf(thrown: unknown, server: string): string {
   const cause = thrown instanceof Error ? (thrown.cause ?? thrown) : thrown;
+  const code = errorCode(cause);
+  const known = connectionFault(code, server, CONNECT_LIMIT);
+  if (known !== undefined) return known;
+  if (code === "UND_ERR_SOCKET" || code === "ECONNRESET") return brokenOff(code, server);
   return oneLine(cause instanceof Error ? cause.message : String(cause));
 }
 

@@ -1,6 +1,5 @@
 import { engineOf } from "../adapters/configuration/engine.ts";
 import { enginePolicy } from "../adapters/configuration/open-engine.ts";
-import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
 import { FormatError } from "../gomod/format-error.ts";
 import { formatModuleVersion, type ModuleVersion, parseModuleVersion } from "../gomod/version.ts";
 import { misuse } from "../mirror/errors.ts";
@@ -10,6 +9,7 @@ import { MirroredVulnerabilities } from "../mirror/vulndb-reader.ts";
 import { loadConfiguration } from "./configuration.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { jsonLine } from "./json-line.ts";
+import { openMirror } from "./open-mirror.ts";
 import type { Options } from "./options.ts";
 import { type Output, oneLine } from "./output.ts";
 
@@ -22,7 +22,7 @@ type Ruling = Pick<MirrorParts, "policy" | "vulnerabilities">;
  */
 export async function explain(
   options: Options,
-  _environment: CliEnvironment,
+  environment: CliEnvironment,
   output: Output,
 ): Promise<number> {
   const version = oneVersion(options);
@@ -30,7 +30,7 @@ export async function explain(
     options.config === undefined
       ? undefined
       : enginePolicy(engineOf(await loadConfiguration(options.config)));
-  const mirror = await openFolderMirror(options.mirror, { mode: "read" });
+  const mirror = await openMirror(options, environment, { mode: "read" });
   try {
     const { tree, vault, ledger } = mirror;
     const ruling: Ruling =

@@ -3,7 +3,6 @@ import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { BundleFolder } from "../adapters/local/bundle-target.ts";
 import { whyUnread } from "../adapters/local/file-error.ts";
-import { type FolderMirror, openFolderMirror } from "../adapters/local/folder-mirror.ts";
 import { OciLayout } from "../adapters/local/oci-layout-target.ts";
 import { bundleName } from "../mirror/bundle/bundle-json.ts";
 import { keptSnapshot } from "../mirror/bundle/bundle-ports.ts";
@@ -18,6 +17,7 @@ import { snapshotName } from "../mirror/snapshot/snapshot-name.ts";
 import { openSigner } from "./bundle-key.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { jsonLine } from "./json-line.ts";
+import { type OpenMirror, openMirror } from "./open-mirror.ts";
 import type { Options } from "./options.ts";
 import type { Output } from "./output.ts";
 
@@ -41,7 +41,7 @@ export async function exportVerb(
   if (modes.length !== 1)
     throw misuse("--since", "--since: give one of --since SNAPSHOT, --full and --needs FILE");
   const signer = await openSigner(bundle.key, environment);
-  const mirror = await openFolderMirror(options.mirror, { mode: "beside" });
+  const mirror = await openMirror(options, environment, { mode: "beside" });
   const opened: Snapshot[] = [];
   let layout: OciLayout | undefined;
   const holder = `export-${hostname()}-${process.pid}`;
@@ -99,7 +99,7 @@ export async function exportVerb(
   }
 }
 
-async function orderOf(mirror: FolderMirror, { bundle }: Options, opened: Snapshot[]): Promise<ExportOrder> {
+async function orderOf(mirror: OpenMirror, { bundle }: Options, opened: Snapshot[]): Promise<ExportOrder> {
   const open = async (text: string) => {
     const snapshot = await openSnapshot(mirror.vault, snapshotName(text));
     if (snapshot === undefined) throw unknownSnapshot(text);

@@ -41,6 +41,7 @@ const FLAGS = {
   quick: { type: "boolean" },
   stored: { type: "boolean" },
   deep: { type: "boolean" },
+  batch: { type: "boolean" },
   shard: { type: "string" },
   from: { type: "string" },
   bundles: { type: "string", multiple: true },

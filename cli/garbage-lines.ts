@@ -4,6 +4,7 @@ import type { Collected } from "../mirror/garbage/collect.ts";
 export function garbageLines(collected: Collected, what: "would" | "done"): string[] {
   const { held, ended, expired, kept, deleted, removing, acted, list, dollars, unfinished, outcome } =
     collected;
+  const { forgotten } = collected;
   if (outcome !== "ran") return ["another run is at work; try again when it has ended"];
   const lines: string[] = [];
   if (ended > 0) lines.push(`${ended} requests are over and are not tried again`);
@@ -17,6 +18,10 @@ export function garbageLines(collected: Collected, what: "would" | "done"): stri
   else if (acted !== undefined)
     lines.push(
       `of list ${acted.run} ${acted.removing} versions are off their lists, ${acted.spared} are needed again or wanted meanwhile, ${acted.objects} objects of the vault are gone`,
+    );
+  if (forgotten.versions + forgotten.requests > 0)
+    lines.push(
+      `${forgotten.versions} versions and ${forgotten.requests} requests that were gone long ago are forgotten`,
     );
   if (removing > 0) lines.push(`${removing} versions are on their way out; a later run takes their files`);
   if (list === undefined || list.versions + list.objects === 0)

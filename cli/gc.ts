@@ -2,8 +2,6 @@ import { hostname, userInfo } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { engineOf } from "../adapters/configuration/engine.ts";
 import { sumdbEntries } from "../adapters/configuration/sumdb-shape.ts";
-import { type FolderMirror, openFolderMirror } from "../adapters/local/folder-mirror.ts";
-import { MemoryQueue } from "../adapters/local/memory-queue.ts";
 import { WriterBusy } from "../adapters/local/writer-lock.ts";
 import { coverage } from "../adapters/upstream/sources.ts";
 import type { ModulePath } from "../gomod/module-path.ts";
@@ -23,6 +21,7 @@ import { loadConfiguration } from "./configuration.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { garbageLines } from "./garbage-lines.ts";
 import { jsonLine } from "./json-line.ts";
+import { type OpenMirror, openMirror } from "./open-mirror.ts";
 import type { Options } from "./options.ts";
 import { type Output, oneLine } from "./output.ts";
 
@@ -42,23 +41,32 @@ export async function gc(options: Options, environment: CliEnvironment, output: 
     engine === undefined ? options.sumdbs : sumdbEntries(engine.sumdb),
     engine === undefined ? (options.noSumdb ?? (await environment.gonosumdb())) : engine.noSumdb.join(","),
   );
-  let mirror: FolderMirror;
+  if (options.deployed !== undefined && engine === undefined) {
+    // What is kept is said by the configuration that it was deployed with, and by nothing that can be asked for.
+    if (dryRun || (drop.length === 0 && approve === undefined))
+      throw misuse(
+        "--config",
+        "--config: not given; give the configuration that the mirror is deployed with, or what it keeps would be taken for garbage",
+      );
+    return await leaveToWriter(options, environment, output);
+  }
+  let mirror: OpenMirror;
   try {
-    mirror = await openFolderMirror(options.mirror, { mode: dryRun ? "read" : "write" });
+    mirror = await openMirror(options, environment, { mode: dryRun ? "read" : "write" });
   } catch (thrown) {
     const decides = drop.length > 0 || approve !== undefined;
     if (!(thrown instanceof WriterBusy) || !decides) throw thrown;
-    return await leaveToWriter(options, output);
+    return await leaveToWriter(options, environment, output);
   }
   try {
-    const { tree, vault, ledger } = mirror;
+    const { tree, vault, ledger, queue } = mirror;
     const provable = (path: ModulePath) => covering(path).size > 0;
     const report = (event: MirrorEvent) => sayEvent(event, options, output);
     const parts: CollectParts = {
       tree,
       vault,
       ledger,
-      queue: new MemoryQueue(),
+      queue,
       provable,
       now: Date.now,
       report,
@@ -74,7 +82,7 @@ export async function gc(options: Options, environment: CliEnvironment, output: 
       settings,
       subscriptions,
       owner,
-      onlyWriter: true,
+      onlyWriter: !mirror.deployed,
       deadline: noDeadline,
       rest: () => sleep(REST),
     };
@@ -109,21 +117,20 @@ async function decide(
   if (approve !== undefined) await approveList(parts.ledger, approve, by);
 }
 
-async function leaveToWriter(options: Options, output: Output): Promise<number> {
-  const { vault, ledger, close } = await openBeside(options);
+async function leaveToWriter(options: Options, environment: CliEnvironment, output: Output): Promise<number> {
+  const { vault, ledger, close } = await openMirror(options, environment, { mode: "beside" });
   try {
     await decide({ vault, ledger, now: Date.now }, options, output);
   } finally {
     await close();
   }
   if (!options.json)
-    output.error("modferry: who is writing the mirror collects by its configuration's garbage.every");
+    output.error(
+      options.deployed === undefined
+        ? "modferry: who is writing the mirror collects by its configuration's garbage.every"
+        : "modferry: its function collects by its configuration's garbage.every; with --config this run does",
+    );
   return 0;
-}
-
-async function openBeside(options: Options): Promise<Pick<FolderMirror, "vault" | "ledger" | "close">> {
-  const mirror = await openFolderMirror(options.mirror, { mode: "beside" });
-  return { vault: mirror.vault, ledger: mirror.ledger, close: () => mirror.close() };
 }
 
 /** What feeds have brought is only kept for the subscriptions of a configuration. */

@@ -1,9 +1,6 @@
 import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { findBundles } from "../adapters/local/bundle-source.ts";
 import { FolderStages } from "../adapters/local/bundle-stages.ts";
-import { type FolderMirror, openFolderMirror } from "../adapters/local/folder-mirror.ts";
-import { MemoryQueue } from "../adapters/local/memory-queue.ts";
 import { zipChecker } from "../adapters/local/zip-checker.ts";
 import { coverage } from "../adapters/upstream/sources.ts";
 import { ImportGap, importBundles } from "../mirror/bundle/import.ts";
@@ -12,6 +9,7 @@ import { trustSigner } from "../mirror/bundle/signers.ts";
 import { misuse } from "../mirror/errors.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { jsonLine } from "./json-line.ts";
+import { type OpenMirror, openMirror } from "./open-mirror.ts";
 import type { Options } from "./options.ts";
 import type { Output } from "./output.ts";
 
@@ -27,8 +25,8 @@ export async function importVerb(
   if (options.arguments.length === 0)
     throw misuse("BUNDLE", "BUNDLE: not given; name the folders of the bundles, or of their volumes");
   const sources = await findBundles(options.arguments);
-  const mirror = await openFolderMirror(options.mirror, { mode: "write" });
-  const stages = new FolderStages(join(options.mirror, "import"));
+  const mirror = await openMirror(options, environment, { mode: "write", holds: ["garbage"] }, output);
+  const stages = new FolderStages(mirror.staging());
   try {
     for (const signer of options.bundle.trust) await trustSigner(mirror.ledger, { ...signer, by: "--trust" });
     const began = performance.now();
@@ -61,8 +59,8 @@ export async function importVerb(
   }
 }
 
-async function partsOf(mirror: FolderMirror, options: Options, environment: CliEnvironment, output: Output) {
-  const { tree, vault, ledger, spools } = mirror;
+async function partsOf(mirror: OpenMirror, options: Options, environment: CliEnvironment, output: Output) {
+  const { tree, vault, ledger, queue, spools } = mirror;
   const covers = coverage(options.sumdbs, options.noSumdb ?? (await environment.gonosumdb()));
   const names = options.sumdbs.map(({ verifier }) => verifier.name);
   let [checked, published] = [0, 0];
@@ -70,7 +68,7 @@ async function partsOf(mirror: FolderMirror, options: Options, environment: CliE
     tree,
     vault,
     ledger,
-    queue: new MemoryQueue(),
+    queue,
     zips: zipChecker,
     now: Date.now,
     report: () => undefined,

@@ -3,7 +3,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findBundles } from "../adapters/local/bundle-source.ts";
 import { TemporaryFolder } from "../adapters/local/durable-folder.ts";
-import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
 import { FolderVault } from "../adapters/local/folder-vault.ts";
 import { replaceFile } from "../adapters/local/replace-file.ts";
 import { SpoolFolder } from "../adapters/local/spool-folder.ts";
@@ -14,13 +13,14 @@ import { readSigners } from "../mirror/bundle/signers.ts";
 import { misuse } from "../mirror/errors.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { jsonLine } from "./json-line.ts";
+import { openMirror } from "./open-mirror.ts";
 import type { Options } from "./options.ts";
 import { type Output, oneLine } from "./output.ts";
 
 /** `modferry inspect BUNDLE…`: says what is in bundles, and changes nothing. */
 export async function inspect(
   options: Options,
-  _environment: CliEnvironment,
+  environment: CliEnvironment,
   output: Output,
 ): Promise<number> {
   if (options.arguments.length === 0)
@@ -30,7 +30,7 @@ export async function inspect(
   const [, surplus] = sources;
   if (report === "html" && surplus !== undefined)
     throw misuse("--report", "--report html: of one bundle at a time; name one");
-  const trusted = [...options.bundle.trust, ...(await signersOf(options))];
+  const trusted = [...options.bundle.trust, ...(await signersOf(options, environment))];
   const scratch = await mkdtemp(join(tmpdir(), "modferry-"));
   try {
     const spools = new SpoolFolder(scratch);
@@ -54,9 +54,9 @@ export async function inspect(
 }
 
 /** Whom the mirror trusts that was named; none where none was. */
-async function signersOf({ mirror: address, mirrorNamed }: Options): Promise<readonly TrustedSigner[]> {
-  if (!mirrorNamed) return [];
-  const mirror = await openFolderMirror(address, { mode: "read" });
+async function signersOf(options: Options, environment: CliEnvironment): Promise<readonly TrustedSigner[]> {
+  if (!options.mirrorNamed) return [];
+  const mirror = await openMirror(options, environment, { mode: "read" });
   try {
     return await readSigners(mirror.ledger);
   } finally {

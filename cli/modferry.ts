@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 import { isZipThread } from "../adapters/local/zip-threads.ts";
 import { asMirrorError, type MirrorError, misuse } from "../mirror/errors.ts";
-import { newTraceId, withTrace } from "../mirror/trace.ts";
+import { currentTrace, newTraceId, withTrace } from "../mirror/trace.ts";
 import { block, unblock } from "./block.ts";
 import { closure } from "./closure.ts";
+import { CommandLog } from "./command-log.ts";
 import { type CliEnvironment, readEnvironment } from "./environment.ts";
 import { explain } from "./explain.ts";
 import { exportVerb } from "./export.ts";
@@ -85,7 +86,19 @@ const VERBS: Readonly<Record<string, VerbLine>> = {
   verify: { run: verify, flags: ["mirror", "sumdb", "json"], takes: "flags only" },
   scrub: {
     run: scrub,
-    flags: ["mirror", "quick", "stored", "deep", "shard", "upstream", "sumdb", "no-sumdb", "config", "json"],
+    flags: [
+      "mirror",
+      "quick",
+      "stored",
+      "deep",
+      "batch",
+      "shard",
+      "upstream",
+      "sumdb",
+      "no-sumdb",
+      "config",
+      "json",
+    ],
     takes: "flags only",
   },
   snapshot: { run: snapshot, flags: ["mirror", "full", "reason", "by", "json"], takes: "arguments" },
@@ -189,6 +202,24 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv, output: Out
     );
     return 2;
   }
+  return await withTrace(newTraceId(), () => runVerb(name, verb, { rest, own, command }, env, output));
+}
+
+/** What follows a verb's name: all of it, and split at the first `--`. */
+interface Given {
+  readonly rest: readonly string[];
+  readonly own: readonly string[];
+  readonly command: readonly string[];
+}
+
+async function runVerb(
+  name: string,
+  verb: VerbLine,
+  { rest, own, command }: Given,
+  env: NodeJS.ProcessEnv,
+  output: Output,
+): Promise<number> {
+  const log = asksForLog(own) ? new CommandLog(output, name) : undefined;
   try {
     const environment = readEnvironment(env);
     if (verb.runs !== undefined) requireCommand(name, command);
@@ -199,14 +230,25 @@ async function main(args: readonly string[], env: NodeJS.ProcessEnv, output: Out
     const surplus = options.arguments[0];
     if (verb.takes === "flags only" && surplus !== undefined)
       throw misuse(surplus, `${surplus}: \`modferry ${name}\` takes flags only (modferry help)`);
-    if (verb.handlesSignals === undefined) exitOnSignals(output);
-    return await withTrace(newTraceId(), () => verb.run(options, environment, output));
+    if (verb.handlesSignals === undefined) exitOnSignals(output, log);
+    return await verb.run(options, environment, output);
   } catch (thrown) {
     const errors = causesOf(thrown, name);
+    const status = errors.every((error) => error.class === "misuse") ? 2 : 1;
+    if (log !== undefined) {
+      const message = status === 2 ? "command is misused" : "command failed";
+      for (const error of errors) log.failure("command-failed", message, error);
+      return status;
+    }
     const lines = new Set(errors.flatMap((error) => error.message.split("\n")));
     for (const line of lines) output.error(`modferry: ${oneLine(line)}`);
-    return errors.every((error) => error.class === "misuse") ? 2 : 1;
+    return status;
   }
+}
+
+/** Whether stderr is to be a log: known before the flags are read, since what is wrong with them belongs there too. */
+function asksForLog(args: readonly string[]): boolean {
+  return args.some((arg, at) => arg === "--log=json" || (arg === "--log" && args[at + 1] === "json"));
 }
 
 function requireCommand(name: string, [file = ""]: readonly string[]): void {
@@ -221,13 +263,23 @@ function causesOf(thrown: unknown, subject: string): MirrorError[] {
 }
 
 /** A shell's own statuses for these: 128 and the signal's number. */
-function exitOnSignals(output: Output): void {
+function exitOnSignals(output: Output, log: CommandLog | undefined): void {
+  const trace = currentTrace();
   for (const [signal, status] of [
     ["SIGINT", 130],
     ["SIGTERM", 143],
   ] as const) {
     process.once(signal, () => {
-      output.error(`modferry: stopped by ${signal}; run it again to go on`);
+      const labels = { signal };
+      const entry = {
+        level: "warn",
+        action: "stopped",
+        message: "command is stopped by a signal",
+        labels,
+      } as const;
+      if (log === undefined) output.error(`modferry: stopped by ${signal}; run it again to go on`);
+      else if (trace === undefined) log.write(entry);
+      else withTrace(trace, () => log.write(entry));
       process.exit(status);
     });
   }

@@ -26,8 +26,8 @@ import {
   parseTimeout,
 } from "./flag-values.ts";
 import { type Flag, readFlags } from "./flags.ts";
-import { endpointUrl, mirrorFolder } from "./mirror-address.ts";
-import { parseLevel, shardOf } from "./scrub-flags.ts";
+import { type DeployedName, deployedName, endpointUrl, mirrorFolder } from "./mirror-address.ts";
+import { parseBatch, parseLevel, shardOf } from "./scrub-flags.ts";
 
 /** What can be asked for: lines for people are what there is without. */
 const LOG_FORMATS = ["json"] as const;
@@ -36,7 +36,10 @@ export type LogFormat = "text" | (typeof LOG_FORMATS)[number];
 /** All flags of all verbs, checked. */
 export interface Options {
   readonly arguments: readonly string[];
+  /** A folder; where `deployed` or `endpoint` is set, nobody's. */
   readonly mirror: string;
+  /** A mirror in AWS instead of a folder. */
+  readonly deployed: DeployedName | undefined;
   readonly upstream: string | undefined;
   readonly sumdbs: readonly SumdbOption[];
   /** Whether --sumdb was given. */
@@ -67,7 +70,7 @@ export interface Options {
   readonly refresh: boolean;
   /** Of `pull`. */
   readonly pull: { readonly delete: boolean; readonly checksum: boolean };
-  readonly scrub: { readonly level: ScrubLevel; readonly shard: Shard };
+  readonly scrub: { readonly level: ScrubLevel; readonly batch: boolean; readonly shard: Shard };
   /** Of `rebuild-tree`: the snapshot, as it was given, and folders of bundles. */
   readonly from: string | undefined;
   readonly bundles: readonly string[];
@@ -116,9 +119,11 @@ export function parseOptions(
   const address = values.mirror ?? environment.mirror ?? DEFAULT_MIRROR;
   const from = fromEnvironment ? "MODFERRY_MIRROR" : "--mirror";
   const endpoint = verb === "request" || verb === "watch" ? endpointUrl(address, from) : undefined;
+  const deployed = endpoint === undefined ? deployedName(verb, address, from) : undefined;
   return {
     arguments: positionals,
-    mirror: endpoint === undefined ? mirrorFolder(address, from) : DEFAULT_MIRROR,
+    mirror: endpoint === undefined && deployed === undefined ? mirrorFolder(address, from) : DEFAULT_MIRROR,
+    deployed,
     endpoint,
     wait: { wait: values.wait ?? false, timeout: parseTimeout(values.timeout ?? "15m") },
     upstream: values.upstream,
@@ -146,6 +151,7 @@ export function parseOptions(
     pull: { delete: values.delete ?? false, checksum: values.checksum ?? false },
     scrub: {
       level: parseLevel({ quick: values.quick, stored: values.stored, deep: values.deep }),
+      batch: parseBatch(values.batch ?? false, values.deep ?? false, deployed !== undefined),
       shard: shardOf(values.shard),
     },
     from: values.from,

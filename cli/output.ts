@@ -1,4 +1,5 @@
 import { misuse } from "../mirror/errors.ts";
+import type { LogEntry } from "../mirror/log-line.ts";
 
 export { oneLine } from "../mirror/missing-table.ts";
 
@@ -10,6 +11,8 @@ export interface Output {
   error(line: string): void;
   /** Rewrites the last line of a terminal's stderr; undefined where stderr is no terminal. */
   readonly status: ((line: string) => void) | undefined;
+  /** Where stderr is a log (`--log json`): writes one of its lines, in place of one for people. */
+  readonly log?: (entry: LogEntry) => void;
   /** All of standard input. */
   readonly stdin: () => Promise<string>;
 }

@@ -1,9 +1,9 @@
 import { hostname, userInfo } from "node:os";
-import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
 import { misuse } from "../mirror/errors.ts";
 import { liftPause, setPause } from "../mirror/pause.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { jsonLine } from "./json-line.ts";
+import { openMirror } from "./open-mirror.ts";
 import type { Options } from "./options.ts";
 import type { Output } from "./output.ts";
 
@@ -12,13 +12,13 @@ const LONGEST_PAUSE = 30 * 86_400_000;
 const UNITS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** `modferry pause`: no tick works until a time. */
-export async function pause(options: Options, _environment: CliEnvironment, output: Output): Promise<number> {
+export async function pause(options: Options, environment: CliEnvironment, output: Output): Promise<number> {
   const until = parseUntil(options.pause.until, Date.now());
   const { reason } = options.pause;
   if (reason === undefined)
     throw misuse("--reason", "--reason: not given; say why, for those who find it paused");
   const by = `${userInfo().username}@${hostname()}`;
-  const mirror = await openFolderMirror(options.mirror, { mode: "beside" });
+  const mirror = await openMirror(options, environment, { mode: "beside" });
   try {
     await setPause(mirror.ledger, { until, reason, by });
   } finally {
@@ -31,12 +31,8 @@ export async function pause(options: Options, _environment: CliEnvironment, outp
 }
 
 /** `modferry resume`: ticks work again. */
-export async function resume(
-  options: Options,
-  _environment: CliEnvironment,
-  output: Output,
-): Promise<number> {
-  const mirror = await openFolderMirror(options.mirror, { mode: "beside" });
+export async function resume(options: Options, environment: CliEnvironment, output: Output): Promise<number> {
+  const mirror = await openMirror(options, environment, { mode: "beside" });
   let lifted: boolean;
   try {
     lifted = await liftPause(mirror.ledger);

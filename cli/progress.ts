@@ -21,6 +21,8 @@ export class SyncProgress {
   #done = 0;
   /** What failed in this run and was not got later in it: `module@version`, and for whom it was tried first. */
   readonly #failed = new Map<string, "earlier requests" | "this request">();
+  /** The lines about failures: what an earlier request lacks, and this one wants too, is tried for each of them. */
+  readonly #said = new Set<string>();
   #workedFor: "earlier requests" | "this request" = "earlier requests";
   #bytes = 0;
   /** The checksum database's tiles that are being held now. */
@@ -64,15 +66,19 @@ export class SyncProgress {
         break;
       case "failed":
         this.#failed.set(formatModuleVersion(event.version), this.#workedFor);
-        if (!this.#json)
-          this.#output.error(
-            oneLine(
-              `${event.state} (${event.class}) ${formatModuleVersion(event.version)}: ${event.message}`,
-            ),
-          );
+        this.#sayOnce(
+          `${event.state} (${event.class}) ${formatModuleVersion(event.version)}: ${event.message}`,
+        );
         break;
     }
     this.#draw(false);
+  }
+
+  #sayOnce(text: string): void {
+    const line = oneLine(text);
+    if (this.#json || this.#said.has(line)) return;
+    this.#said.add(line);
+    this.#output.error(line);
   }
 
   /**

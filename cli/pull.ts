@@ -2,7 +2,6 @@ import { realpath, rm } from "node:fs/promises";
 import { dirname, resolve, sep } from "node:path";
 import { TemporaryFolder } from "../adapters/local/durable-folder.ts";
 import { codeOf, fileError } from "../adapters/local/file-error.ts";
-import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
 import { FolderTree } from "../adapters/local/folder-tree.ts";
 import { makePullFolder, makeTarget } from "../adapters/local/pull-folder.ts";
 import { SpoolFolder } from "../adapters/local/spool-folder.ts";
@@ -10,16 +9,17 @@ import { misuse } from "../mirror/errors.ts";
 import { pullTree } from "../mirror/pull.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { jsonLine } from "./json-line.ts";
+import { openMirror } from "./open-mirror.ts";
 import type { Options } from "./options.ts";
 import type { Output } from "./output.ts";
 
 /** `modferry pull`: copies the mirror's tree to a folder that a file server or `file://` serves, only what differs. */
-export async function pull(options: Options, _environment: CliEnvironment, output: Output): Promise<number> {
+export async function pull(options: Options, environment: CliEnvironment, output: Output): Promise<number> {
   if (options.to === undefined)
     throw misuse("--to", "--to: not given; name the folder that is to be the mirror's tree: --to DIR");
-  const mirror = await openFolderMirror(options.mirror, { mode: "read" });
+  const mirror = await openMirror(options, environment, { mode: "read" });
   try {
-    const root = await madeRoot(options.to, options.mirror);
+    const root = mirror.deployed ? await makeTarget(options.to) : await madeRoot(options.to, options.mirror);
     const temporary = await makePullFolder(root);
     try {
       const spools = new SpoolFolder(temporary);

@@ -1,12 +1,13 @@
-import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
-import { MemoryQueue } from "../adapters/local/memory-queue.ts";
 import { zipChecker } from "../adapters/local/zip-checker.ts";
 import { ZipThreads } from "../adapters/local/zip-threads.ts";
 import { coverage } from "../adapters/upstream/sources.ts";
+import { acceptInbox } from "../mirror/inbox-scan.ts";
 import { rebuildLedger } from "../mirror/recovery/rebuild-ledger.ts";
+import { ALL_TICKS } from "../mirror/tick-hold.ts";
 import { chosenSumdbs } from "./chosen-sumdbs.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { jsonLine } from "./json-line.ts";
+import { openMirror } from "./open-mirror.ts";
 import type { Options } from "./options.ts";
 import { type Output, oneLine } from "./output.ts";
 
@@ -20,17 +21,22 @@ export async function rebuildLedgerVerb(
   output: Output,
 ): Promise<number> {
   const { sumdbs, noSumdb } = await chosenSumdbs(options, environment);
-  const mirror = await openFolderMirror(options.mirror, { mode: "write", lostLedger: true });
+  const mirror = await openMirror(
+    options,
+    environment,
+    { mode: "write", lostLedger: true, holds: ALL_TICKS },
+    output,
+  );
   const hasher = new ZipThreads();
   try {
-    const { tree, vault, ledger } = mirror;
+    const { tree, vault, ledger, queue } = mirror;
     const covers = coverage(sumdbs, noSumdb);
     const verifiers = sumdbs.map(({ verifier }) => verifier);
     const result = await rebuildLedger({
       tree,
       vault,
       ledger,
-      queue: new MemoryQueue(),
+      queue,
       zips: zipChecker,
       hasher,
       verifiers,
@@ -48,6 +54,8 @@ export async function rebuildLedgerVerb(
     });
     const { modules, rebuilt, known, heads, findings, decisions } = result;
     const { blocks, stops, drops } = decisions;
+    // On a desk the next sync does.
+    const inbox = mirror.deployed ? await acceptInbox({ vault, ledger, queue, now: Date.now }) : undefined;
     const counts = {
       modules,
       rebuilt,
@@ -57,11 +65,12 @@ export async function rebuildLedgerVerb(
       stops: stops.length,
       drops,
       findings,
+      ...(inbox && { requests: inbox.accepted }),
     };
     if (options.json) output.print(jsonLine({ event: "rebuilt", ...counts }));
     else
       output.error(
-        `modferry: ${rebuilt} versions of ${modules} modules taken in, ${known} were known; ${heads} heads, ` +
+        `modferry: ${inbox === undefined ? "" : `${inbox.accepted} requests accepted anew; `}${rebuilt} versions of ${modules} modules taken in, ${known} were known; ${heads} heads, ` +
           `${blocks.length} blocks, ${stops.length} stopped databases; ${findings} findings. ` +
           "Next: `modferry scrub --deep`, and `modferry snapshot take --full`",
       );

@@ -1,5 +1,4 @@
 import { findBundles } from "../adapters/local/bundle-source.ts";
-import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
 import { type OpenedBundle, openBundle } from "../mirror/bundle/opened-bundle.ts";
 import { readSigners } from "../mirror/bundle/signers.ts";
 import { misuse } from "../mirror/errors.ts";
@@ -9,11 +8,13 @@ import { restoreDecisions } from "../mirror/recovery/restore-decisions.ts";
 import { unknownSnapshot } from "../mirror/snapshot/catalog.ts";
 import { openSnapshot } from "../mirror/snapshot/open-snapshot.ts";
 import { snapshotName } from "../mirror/snapshot/snapshot-name.ts";
+import { ALL_TICKS } from "../mirror/tick-hold.ts";
 import { chosenSumdbs } from "./chosen-sumdbs.ts";
-import { openEmbedded } from "./embedded.ts";
+import { type EmbeddedMirror, openBeside, openEmbedded } from "./embedded.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { heldTiles } from "./held-tiles.ts";
 import { jsonLine } from "./json-line.ts";
+import { openMirror } from "./open-mirror.ts";
 import type { Options } from "./options.ts";
 import { type Output, oneLine } from "./output.ts";
 
@@ -32,10 +33,21 @@ export async function rebuildTreeVerb(
   const name = snapshotName(options.from);
   const { sumdbs } = await chosenSumdbs(options, environment);
   const verifiers = sumdbs.map(({ verifier }) => verifier);
+  const { upstream, config, deployed } = options;
+  const connects = upstream !== undefined || config !== undefined;
+  if (deployed !== undefined && !connects && options.bundles.length === 0)
+    throw misuse(
+      "--config",
+      "--config: not given; say where files come from: --config or --upstream, or --bundles with what came",
+    );
   // Where the ledger is lost too, what was decided comes first.
-  const island = await openFolderMirror(options.mirror, { mode: "write", lostLedger: true });
+  const how = { mode: "write", lostLedger: true, holds: ALL_TICKS } as const;
+  const island = await openMirror(options, environment, how, output);
   const databases = verifiers.map((verifier) => verifier.name);
-  await restoreDecisions({ ...island, databases, now: Date.now });
+  await restoreDecisions({ ...island, databases, now: Date.now }).catch(async (error: unknown) => {
+    await island.close();
+    throw error;
+  });
   const run = async (mirror: Stores, connected: Connected) => {
     const snapshot = await openSnapshot(mirror.vault, name);
     if (snapshot === undefined) throw unknownSnapshot(name);
@@ -68,15 +80,19 @@ export async function rebuildTreeVerb(
       await snapshot.close();
     }
   };
-  const alone = options.bundles.length > 0 && options.upstream === undefined && options.config === undefined;
+  const alone = options.bundles.length > 0 && !connects;
   if (alone) return await run(island, { databases: [] }).finally(() => island.close());
   // As many tiles as there were, where the ledger still says it; else as the flag does.
   const held = await heldTiles(island.ledger, databases);
-  await island.close();
   const own = held === "needed" ? options : { ...options, tiles: held };
-  const embedded = await openEmbedded(own, environment, () => {});
-  const { parts } = embedded;
-  return await run(parts, { upstream: parts, databases: embedded.databases }).finally(() => embedded.close());
+  const runConnected = async ({ parts, databases, close }: EmbeddedMirror) =>
+    await run(parts, { upstream: parts, databases }).finally(close);
+  if (island.deployed) {
+    const beside = openBeside(island, own, environment, () => {});
+    return await beside.then(runConnected).finally(() => island.close());
+  }
+  await island.close();
+  return await runConnected(await openEmbedded(own, environment, () => {}));
 }
 
 type Stores = Pick<MirrorParts, "tree" | "vault" | "ledger">;

@@ -1,12 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { whyUnread } from "../adapters/local/file-error.ts";
-import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
 import { replaceFile } from "../adapters/local/replace-file.ts";
 import { readReceipt, writeReceipt } from "../mirror/bundle/receipt.ts";
 import { misuse } from "../mirror/errors.ts";
 import { openSigner } from "./bundle-key.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { jsonLine } from "./json-line.ts";
+import { openMirror } from "./open-mirror.ts";
 import type { Options } from "./options.ts";
 import type { Output } from "./output.ts";
 
@@ -24,15 +24,12 @@ export async function receipt(
   return file === undefined ? await write(options, environment, output) : await read(file, options, output);
 }
 
-async function write(
-  { bundle, mirror: address, to }: Options,
-  environment: CliEnvironment,
-  output: Output,
-): Promise<number> {
+async function write(options: Options, environment: CliEnvironment, output: Output): Promise<number> {
+  const { bundle, to } = options;
   if (bundle.key === undefined)
     throw misuse("--key", "--key: not given; name this mirror's key file, which `modferry keygen` makes");
   const signer = await openSigner(bundle.key, environment);
-  const mirror = await openFolderMirror(address, { mode: "read" });
+  const mirror = await openMirror(options, environment, { mode: "read" });
   try {
     const note = await writeReceipt(mirror.ledger, signer);
     if (to === undefined) output.print(Buffer.from(note).toString("utf8").trimEnd());

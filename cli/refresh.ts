@@ -61,9 +61,9 @@ function print(result: Refreshed, { json }: Options, output: Output): void {
 function lineOf(name: string, result: Refreshed): string {
   switch (result.outcome) {
     case "unchanged":
-      return `${name}: unchanged`;
+      return `${name}: unchanged${otherTime(result)}`;
     case "restored":
-      return `${name}: restored ${result.files.join(", ")}`;
+      return `${name}: restored ${result.files.join(", ")}${otherTime(result)}`;
     case "differs":
       return `modferry: upstream has other bytes, ours stay: ${result.message}`;
     case "left":
@@ -71,4 +71,10 @@ function lineOf(name: string, result: Refreshed): string {
     case "failed":
       return `modferry: not refreshed, ours stays: ${result.message}`;
   }
+}
+
+function otherTime({ time }: Extract<Refreshed, { outcome: "unchanged" | "restored" }>): string {
+  return time === undefined
+    ? ""
+    : `; upstream's .info has Time ${time.upstream} now, ours stays ${time.ours}`;
 }

@@ -1,22 +1,26 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
 import { readWishes } from "../adapters/local/read-wishes.ts";
 import { misuse } from "../mirror/errors.ts";
 import { handIn } from "../mirror/inbox.ts";
+import type { Ledger } from "../mirror/ports.ts";
 import { type RequestReport, reportOf } from "../mirror/request-desk.ts";
 import { parseRequestKey } from "../mirror/requests.ts";
+import { tickOf } from "../mirror/ticks.ts";
 import type { Desk } from "./desk.ts";
 import { EndpointDesk } from "./endpoint-desk.ts";
 import { endpointToken } from "./endpoint-token.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { jsonLine } from "./json-line.ts";
 import { printMissing } from "./missing-table.ts";
+import { openMirror } from "./open-mirror.ts";
 import type { Options } from "./options.ts";
-import type { Output } from "./output.ts";
+import { type Output, oneLine } from "./output.ts";
 
 /** How often it is asked how far a request has come, in ms: soon at first, for what is held already. */
 const PAUSES = [200, 500, 1_000, 2_000];
 const LONGEST_PAUSE = 5_000;
+/** That nobody works on it is told after this, in ms: between two runs of a scheduled sync it is so for a moment. */
+const IDLE_TOLD_AFTER = 3_000;
 
 /**
  * `modferry request`: hands in what a build needs, and with `--wait` waits until it is served.
@@ -37,7 +41,7 @@ export async function request(
       return 0;
     }
     output.error(`modferry: ${name} is handed in; waiting until it is served`);
-    return conclude(name, await waitFor(desk, name, options.wait.timeout), options, output);
+    return conclude(name, await waitFor(desk, name, options.wait.timeout, output), options, output);
   } finally {
     await desk.close();
   }
@@ -45,7 +49,7 @@ export async function request(
 
 async function openDesk(options: Options, environment: CliEnvironment): Promise<Desk> {
   const { endpoint } = options;
-  if (endpoint === undefined) return await folderDesk(options.mirror);
+  if (endpoint === undefined) return await storesDesk(options, environment);
   const token = endpointToken(environment);
   if (token === undefined)
     throw misuse(
@@ -55,9 +59,12 @@ async function openDesk(options: Options, environment: CliEnvironment): Promise<
   return new EndpointDesk(endpoint, token, environment.egress());
 }
 
-/** A folder mirror beside its one writer, `modferry sync --every`, which looks into the inbox. */
-async function folderDesk(address: string): Promise<Desk> {
-  const mirror = await openFolderMirror(address, { mode: "read" });
+/**
+ * A folder mirror beside its one writer, `modferry sync --every`, which looks into the inbox; or a deployed one, whose
+ * functions are told of each object in it.
+ */
+async function storesDesk(options: Options, environment: CliEnvironment): Promise<Desk> {
+  const mirror = await openMirror(options, environment, { mode: "read" });
   const parts = { vault: mirror.vault, ledger: mirror.ledger, now: Date.now };
   return {
     handIn: async (name, body) => {
@@ -68,17 +75,37 @@ async function folderDesk(address: string): Promise<Desk> {
       const key = parseRequestKey(name);
       return key && (await reportOf(parts, key));
     },
+    idle: async () => (mirror.isWritten?.() === false ? await unwritten(options, mirror.ledger) : undefined),
     close: () => mirror.close(),
   };
 }
 
+/** @returns why nobody takes a request up, and what to do. */
+async function unwritten({ mirror }: Options, ledger: Pick<Ledger, "items">): Promise<string> {
+  let last = 0;
+  for await (const item of ledger.items("control")) last = Math.max(last, tickOf(item)?.at ?? 0);
+  const since = last === 0 ? "" : ` since ${new Date(last).toISOString()}`;
+  return `no process is writing ${mirror}, and no tick has ended${since}; \`modferry sync --config FILE --mirror ${mirror}\` takes the request up, with --every 10m also later ones`;
+}
+
 /** @returns the last report; undefined where the request is gone. */
-async function waitFor(desk: Desk, name: string, timeout: number): Promise<RequestReport | undefined> {
-  const until = performance.now() + timeout;
-  for (let look = 0; ; look++) {
+async function waitFor(
+  desk: Desk,
+  name: string,
+  timeout: number,
+  output: Output,
+): Promise<RequestReport | undefined> {
+  const began = performance.now();
+  const until = began + timeout;
+  for (let look = 0, isTold = false; ; look++) {
     const report = await desk.report(name);
     const isOpen = report?.state === "OPEN" || report?.state === "RESOLVED";
     if (!isOpen || performance.now() >= until) return report;
+    if (!isTold && performance.now() - began >= IDLE_TOLD_AFTER) {
+      const idle = await desk.idle?.();
+      if (idle !== undefined) output.error(`modferry: ${oneLine(idle)}; still waiting`);
+      isTold = idle !== undefined;
+    }
     await sleep(Math.min(PAUSES[look] ?? LONGEST_PAUSE, Math.max(1, until - performance.now())));
   }
 }
@@ -97,7 +124,7 @@ function conclude(name: string, report: RequestReport | undefined, options: Opti
   if (state === "REFUSED") output.error(`modferry: ${name}: refused: ${error ?? "not understood"}`);
   else if (state === "INCOMPLETE") printMissing(missing, output, options.json);
   else {
-    printMissing(missing, output, options.json);
+    if (missing.length > 0) printMissing(missing, output, options.json);
     const seconds = Math.round(options.wait.timeout / 1000);
     output.error(`modferry: ${name}: still at work after ${seconds} s; ask again with a longer --timeout`);
   }

@@ -1,13 +1,15 @@
-import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
-import { MemoryQueue } from "../adapters/local/memory-queue.ts";
+import { WriterBusy } from "../adapters/local/writer-lock.ts";
 import { coverage } from "../adapters/upstream/sources.ts";
 import { FormatError } from "../gomod/format-error.ts";
 import { formatModuleVersion, type ModuleVersion, parseModuleVersion } from "../gomod/version.ts";
 import { misuse } from "../mirror/errors.ts";
+import type { State } from "../mirror/records.ts";
 import { type Resolution, resolveConflict as resolveNow } from "../mirror/resolve-conflict.ts";
 import { chosenSumdbs } from "./chosen-sumdbs.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { jsonLine } from "./json-line.ts";
+import { leftToWriter } from "./left-to-writer.ts";
+import { type OpenMirror, openMirror } from "./open-mirror.ts";
 import { reasonOf, whoever } from "./operator.ts";
 import type { Options } from "./options.ts";
 import { type Output, oneLine } from "./output.ts";
@@ -24,24 +26,33 @@ export async function resolveConflict(
   const reason = reasonOf(options, "who audits the mirror is");
   const { sumdbs, noSumdb } = await chosenSumdbs(options, environment);
   const covering = coverage(sumdbs, noSumdb);
-  const mirror = await openFolderMirror(options.mirror, { mode: "write", existing: true });
-  try {
-    const { tree, vault, ledger } = mirror;
-    const provable = (path: ModuleVersion["path"]) => covering(path).size > 0;
-    // What is queued is in the ledger too: the next sync does it.
-    const stores = { tree, vault, ledger, queue: new MemoryQueue() };
-    const parts = { ...stores, now: Date.now, report: () => {}, provable };
-    const state = await resolveNow(parts, version, resolution, { by, reason });
-    const name = formatModuleVersion(version);
+  const name = formatModuleVersion(version);
+  const say = (state: State, deployed: boolean): number => {
     if (options.json)
       output.print(jsonLine({ event: "resolved-conflict", version: name, resolution, state, by, reason }));
     else
       output.error(
         state === "READY"
           ? `${name}: what is held is kept, and served again`
-          : `${name}: ${resolution === "keep" ? "what is held is kept; the rest" : "what upstream has"} is fetched by the next sync`,
+          : `${name}: ${resolution === "keep" ? "what is held is kept; the rest" : "what upstream has"} is fetched by ${deployed ? "its functions" : "the next sync"}`,
       );
     return 0;
+  };
+  let mirror: OpenMirror;
+  try {
+    mirror = await openMirror(options, environment, { mode: "write", existing: true });
+  } catch (thrown) {
+    if (!(thrown instanceof WriterBusy)) throw thrown;
+    const order = { verb: "resolve-conflict", name, resolution, by, reason } as const;
+    const done = await leftToWriter(options, environment, order);
+    if (done === undefined) return await resolveConflict(options, environment, output);
+    return say(done.state as State, false);
+  }
+  try {
+    const { tree, vault, ledger, queue } = mirror;
+    const provable = (path: ModuleVersion["path"]) => covering(path).size > 0;
+    const parts = { tree, vault, ledger, queue, now: Date.now, report: () => {}, provable };
+    return say(await resolveNow(parts, version, resolution, { by, reason }), mirror.deployed);
   } finally {
     await mirror.close();
   }

@@ -1,10 +1,12 @@
-import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
+import { WriterBusy } from "../adapters/local/writer-lock.ts";
 import { coverage } from "../adapters/upstream/sources.ts";
 import { misuse } from "../mirror/errors.ts";
-import { retry as retryWaiting } from "../mirror/retry.ts";
+import { type Retried, retry as retryWaiting } from "../mirror/retry.ts";
 import { chosenSumdbs } from "./chosen-sumdbs.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { jsonLine } from "./json-line.ts";
+import { leftToWriter } from "./left-to-writer.ts";
+import { type OpenMirror, openMirror } from "./open-mirror.ts";
 import type { Options } from "./options.ts";
 import type { Output } from "./output.ts";
 
@@ -16,20 +18,36 @@ export async function retry(options: Options, environment: CliEnvironment, outpu
   const { sumdbs, noSumdb } = await chosenSumdbs(options, environment);
   const covering = coverage(sumdbs, noSumdb);
   const knowsCoverage = options.config !== undefined || options.sumdbNamed || options.noSumdb !== undefined;
-  const mirror = await openFolderMirror(options.mirror, { mode: "write", existing: true });
-  try {
-    const provable = (path: Parameters<typeof covering>[0]) => covering(path).size > 0;
-    const parts = { ledger: mirror.ledger, now: Date.now, provable, knowsCoverage };
-    const retried = await retryWaiting(parts, pattern);
+  const say = (retried: Retried, deployed: boolean): number => {
     const { versions, requests, conflicts } = retried;
     if (options.json) output.print(jsonLine({ event: "retried", ...retried }));
     else
-      output.error(`${versions} versions and ${requests} requests are due now; \`modferry sync\` tries them`);
+      output.error(
+        `${versions} versions and ${requests} requests are due now; ${deployed ? "its functions try them" : "`modferry sync` tries them"}`,
+      );
     if (conflicts > 0 && !options.json)
       output.error(
         `${conflicts} conflicts that no checksum database can settle are left as they are; \`modferry resolve-conflict\` settles them one by one`,
       );
     return 0;
+  };
+  let mirror: OpenMirror;
+  try {
+    mirror = await openMirror(options, environment, { mode: "write", existing: true });
+  } catch (thrown) {
+    if (!(thrown instanceof WriterBusy)) throw thrown;
+    const order = { verb: "retry", name: pattern ?? "all", knowsCoverage } as const;
+    const done = await leftToWriter(options, environment, order);
+    return done === undefined
+      ? await retry(options, environment, output)
+      : say(done as unknown as Retried, false);
+  }
+  try {
+    const provable = (path: Parameters<typeof covering>[0]) => covering(path).size > 0;
+    return say(
+      await retryWaiting({ ledger: mirror.ledger, now: Date.now, provable, knowsCoverage }, pattern),
+      mirror.deployed,
+    );
   } finally {
     await mirror.close();
   }

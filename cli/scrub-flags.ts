@@ -10,6 +10,17 @@ export function parseLevel(given: Readonly<Record<ScrubLevel, boolean | undefine
   throw misuse(`--${other}`, `--${other}: given with --${level}; give one of --quick, --stored and --deep`);
 }
 
+/** @throws MirrorError misuse: jobs of S3 are about a bucket, and stand in for a deep scrub's reading. */
+export function parseBatch(batch: boolean, deep: boolean, deployed: boolean): boolean {
+  if (batch && !deep) throw misuse("--batch", "--batch: is a way of --deep; give both");
+  if (batch && !deployed)
+    throw misuse(
+      "--batch",
+      "--batch: has S3 read a bucket; give --mirror aws:NAME, or --deep alone for a folder",
+    );
+  return batch;
+}
+
 /** `2/8`: the second of eight. @throws MirrorError misuse. */
 export function shardOf(text: string | undefined): Shard {
   if (text === undefined) return WHOLE;

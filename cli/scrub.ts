@@ -1,4 +1,4 @@
-import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
+import { hostname } from "node:os";
 import { ScratchFolder } from "../adapters/local/scratch-folder.ts";
 import { SpoolFolder } from "../adapters/local/spool-folder.ts";
 import { zipHasher } from "../adapters/local/zip-checker.ts";
@@ -11,12 +11,15 @@ import { SpooledRuns } from "../mirror/snapshot/spooled-runs.ts";
 import type { Verifier } from "../sumdb/note.ts";
 import { chosenSumdbs } from "./chosen-sumdbs.ts";
 import { countedCalls } from "./counted-calls.ts";
-import { openEmbedded } from "./embedded.ts";
+import { openBeside, openEmbedded } from "./embedded.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { heldTiles } from "./held-tiles.ts";
 import { jsonLine } from "./json-line.ts";
+import { type OpenMirror, openMirror } from "./open-mirror.ts";
 import type { Options } from "./options.ts";
 import { type Output, oneLine } from "./output.ts";
+import { scrubByJob } from "./scrub-batch.ts";
+import { keepHeapSmall } from "./small-heap.ts";
 
 /**
  * `modferry scrub`: looks whether tree and ledger agree, and mends what does not, beside a `sync` that goes on. To mend,
@@ -24,12 +27,13 @@ import { type Output, oneLine } from "./output.ts";
  * @returns the exit status: 1 where anything was found, mended or not.
  */
 export async function scrub(options: Options, environment: CliEnvironment, output: Output): Promise<number> {
-  const mirror = await openFolderMirror(options.mirror, { mode: "beside" });
+  const mirror = await openMirror(options, environment, { mode: "beside" });
+  keepHeapSmall();
   // Not in the mirror's own folder, which is swept by whoever begins to write it.
   const scratch = new ScratchFolder();
   const spools = new SpoolFolder(scratch.path);
   const runs = new SpooledRuns((chunks, limit, subject) => spools.spool(chunks, limit, subject));
-  const threads = options.scrub.level === "deep" ? new ZipThreads() : undefined;
+  const threads = options.scrub.level === "deep" && !options.scrub.batch ? new ZipThreads() : undefined;
   try {
     const { sumdbs } = await chosenSumdbs(options, environment);
     const verifiers = sumdbs.map(({ verifier }) => verifier);
@@ -45,14 +49,25 @@ export async function scrub(options: Options, environment: CliEnvironment, outpu
       verifiers,
       runs,
       now: Date.now,
-      mend: (findings) => mendEmbedded(own, environment, verifiers, findings),
+      owner: `${hostname()}:${process.pid}`,
+      mend: (findings) =>
+        mirror.deployed
+          ? mendDeployed(mirror, own, environment, verifiers, findings)
+          : mendEmbedded(own, environment, verifiers, findings),
       report: (finding) => print(finding, options, output),
       progress: ({ modules, versions, files, bytes }) =>
         output.status?.(
           `${modules} modules, ${versions} versions, ${files} files, ${(bytes / 1e6).toFixed(1)} MB`,
         ),
     };
+    if (options.scrub.batch) return await scrubByJob(mirror, parts, options, output);
     const result = await scrubMirror(parts, options.scrub.level, options.scrub.shard);
+    if (result === undefined) {
+      output.error(
+        "modferry: another scrub of this level is at work, or was killed less than six minutes ago; try again then",
+      );
+      return 1;
+    }
     const seconds = (performance.now() - began) / 1000;
     if (options.json)
       output.print(jsonLine({ event: "scrubbed", level: options.scrub.level, ...result, calls, seconds }));
@@ -84,7 +99,7 @@ async function mendEmbedded(
       }
     }
     // No upstream, as on an island: lists and heads come from the ledger.
-    const island = await openFolderMirror(options.mirror, { mode: "write" });
+    const island = await openMirror(options, environment, { mode: "write" });
     try {
       return await mend({ ...island, alone: true, databases: [], verifiers }, findings);
     } finally {
@@ -98,6 +113,25 @@ async function mendEmbedded(
       outcome: "open",
       remedy: message,
     }));
+  }
+}
+
+/** Beside its functions, as their own scrub does; from upstream only where that is named: a desk's own may be this mirror. */
+async function mendDeployed(
+  mirror: OpenMirror,
+  options: Options,
+  environment: CliEnvironment,
+  verifiers: readonly Verifier[],
+  findings: readonly ScrubFinding[],
+): Promise<readonly SettledFinding[]> {
+  if (options.upstream === undefined && options.config === undefined)
+    return await mend({ ...mirror, alone: false, databases: [], verifiers }, findings);
+  const beside = await openBeside(mirror, options, environment, () => {});
+  try {
+    const { parts, databases } = beside;
+    return await mend({ ...parts, alone: false, upstream: parts, databases, verifiers }, findings);
+  } finally {
+    await beside.close();
   }
 }
 

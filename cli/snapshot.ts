@@ -1,6 +1,4 @@
 import { hostname, userInfo } from "node:os";
-import { setFlagsFromString } from "node:v8";
-import { type FolderMirror, openFolderMirror } from "../adapters/local/folder-mirror.ts";
 import { ScratchFolder } from "../adapters/local/scratch-folder.ts";
 import { SpoolFolder } from "../adapters/local/spool-folder.ts";
 import { misuse } from "../mirror/errors.ts";
@@ -18,12 +16,14 @@ import { type SnapshotName, snapshotName } from "../mirror/snapshot/snapshot-nam
 import { takeSnapshot } from "../mirror/snapshot/take.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { jsonLine } from "./json-line.ts";
+import { type OpenMirror, openMirror } from "./open-mirror.ts";
 import type { Options } from "./options.ts";
 import type { Output } from "./output.ts";
+import { keepHeapSmall } from "./small-heap.ts";
 import { printDiff, printHeader, printListing, printPins, saySize } from "./snapshot-lines.ts";
 
 type Act = (
-  mirror: FolderMirror,
+  mirror: OpenMirror,
   names: readonly string[],
   options: Options,
   output: Output,
@@ -48,7 +48,7 @@ const NEWEST = "latest";
 /** `modferry snapshot`: takes, shows, compares and keeps snapshots, beside a `sync` that goes on. */
 export async function snapshot(
   options: Options,
-  _environment: CliEnvironment,
+  environment: CliEnvironment,
   output: Output,
 ): Promise<number> {
   const [verb = "", ...names] = options.arguments;
@@ -66,7 +66,7 @@ export async function snapshot(
     throw misuse("--full", `--full: not a flag of \`modferry snapshot ${verb}\``);
   if (verb !== "pin" && options.pause.reason !== undefined)
     throw misuse("--reason", `--reason: not a flag of \`modferry snapshot ${verb}\``);
-  const mirror = await openFolderMirror(options.mirror, { mode: act.writes ? "beside" : "read" });
+  const mirror = await openMirror(options, environment, { mode: act.writes ? "beside" : "read" });
   try {
     return await act.run(mirror, names, options, output);
   } finally {
@@ -75,14 +75,12 @@ export async function snapshot(
 }
 
 async function take(
-  mirror: FolderMirror,
+  mirror: OpenMirror,
   _names: readonly string[],
   options: Options,
   output: Output,
 ): Promise<number> {
-  // V8 gives its nursery up to 100 MB, which lines that live for milliseconds fill: a million versions then fit into
-  // 256 MB instead of 370, for a tenth more time.
-  for (const flag of ["--max-semi-space-size=4", "--semi-space-growth-factor=1"]) setFlagsFromString(flag);
+  keepHeapSmall();
   // Not in the mirror's own folder, which is swept by whoever begins to write it.
   const scratch = new ScratchFolder();
   try {
@@ -90,10 +88,11 @@ async function take(
     const { tree, vault, ledger } = mirror;
     const spool: SpoolFolder["spool"] = (chunks, limit, subject) => spools.spool(chunks, limit, subject);
     const began = performance.now();
-    // One machine has one clock.
+    const closed = mirror.deployed ? {} : { closedAfter: 0 };
     const taken = await takeSnapshot(
       { tree, vault, ledger, now: Date.now, spool },
-      { owner: `${hostname()}:${process.pid}`, closedAfter: 0, full: options.bundle.full },
+      // One machine has one clock.
+      { owner: `${hostname()}:${process.pid}`, ...closed, full: options.bundle.full },
     );
     const seconds = Math.round(performance.now() - began) / 1000;
     if (taken.outcome === "busy") {
@@ -125,7 +124,7 @@ async function take(
 }
 
 async function list(
-  mirror: FolderMirror,
+  mirror: OpenMirror,
   _names: readonly string[],
   options: Options,
   output: Output,
@@ -141,7 +140,7 @@ async function list(
 }
 
 async function show(
-  mirror: FolderMirror,
+  mirror: OpenMirror,
   [text = ""]: readonly string[],
   options: Options,
   output: Output,
@@ -158,7 +157,7 @@ async function show(
 }
 
 async function diff(
-  mirror: FolderMirror,
+  mirror: OpenMirror,
   [before = "", after = ""]: readonly string[],
   options: Options,
   output: Output,
@@ -178,7 +177,7 @@ async function diff(
 }
 
 async function pin(
-  mirror: FolderMirror,
+  mirror: OpenMirror,
   [text = ""]: readonly string[],
   options: Options,
   output: Output,
@@ -196,7 +195,7 @@ async function pin(
 }
 
 async function unpin(
-  mirror: FolderMirror,
+  mirror: OpenMirror,
   [text = ""]: readonly string[],
   options: Options,
   output: Output,
@@ -209,7 +208,7 @@ async function unpin(
 }
 
 async function expire(
-  mirror: FolderMirror,
+  mirror: OpenMirror,
   [text = ""]: readonly string[],
   options: Options,
   output: Output,
@@ -224,7 +223,7 @@ async function expire(
 }
 
 /** @throws MirrorError misuse where there is none of that name, or it has expired. */
-async function keptName(mirror: FolderMirror, text: string): Promise<SnapshotName> {
+async function keptName(mirror: OpenMirror, text: string): Promise<SnapshotName> {
   if (text === NEWEST) {
     const newest = await newestSnapshot(mirror);
     if (newest !== undefined) return newest;
@@ -237,7 +236,7 @@ async function keptName(mirror: FolderMirror, text: string): Promise<SnapshotNam
   return name;
 }
 
-async function openKept(mirror: FolderMirror, text: string): Promise<Snapshot> {
+async function openKept(mirror: OpenMirror, text: string): Promise<Snapshot> {
   const name = await keptName(mirror, text);
   const opened = await openSnapshot(mirror.vault, name);
   if (opened === undefined) throw unknownSnapshot(name);

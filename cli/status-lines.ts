@@ -28,6 +28,10 @@ export function statusLines(status: Status, { states, limit }: StatusOptions): s
       ),
       ...(notBefore > at ? [`upstream ${host}: left alone until ${moment(notBefore)}`] : []),
     ]),
+    ...(status.checksumJobs ?? []).map(
+      ({ job, part, status: state, total, succeeded, failed, at: looked }) =>
+        `checksum job ${job} (${part}): ${state}, ${succeeded + failed} of ${total} files, ${failed} failed; looked at ${span(at - looked)} ago`,
+    ),
     ...blockLines(status.blocks),
     ...requestLines(status.requests),
     ...versionLines(status.versions),

@@ -18,10 +18,12 @@ import { tendUpstreams } from "../mirror/upstream-recovery.ts";
 import { stoppedUpstreams } from "../mirror/upstream-stop.ts";
 import { work } from "../mirror/work.ts";
 import type { EmbeddedMirror } from "./embedded.ts";
+import { sayFeeds } from "./feed-lines.ts";
 import { printMissing } from "./missing-table.ts";
 import { inTurnByModule } from "./module-turns.ts";
 import type { Options } from "./options.ts";
 import { type Output, oneLine } from "./output.ts";
+import { sayProblem } from "./problem.ts";
 import type { SyncProgress } from "./progress.ts";
 
 /** Orders worked on at a time: most of an order's time is waiting for upstream and for fsync. */
@@ -57,9 +59,11 @@ export async function syncRound(
   await advance(mirror, output);
   // What waits for tiles would fail now. What is wrong with them is said at the end, when it was tried once more.
   await completeTiles(mirror.databases);
-  const { problems: unread, found } = await readFeeds(mirror, output);
+  const told = new Set<string>();
+  const { found, problems: unread, later } = await readFeeds(mirror, told, output);
   await acceptWaiting(mirror, output);
   await workOff(mirror);
+  found.push(...(await readLater(mirror, later, told, output)));
   if (left.orders > 0 || left.isFull) await reviveRest(mirror, round, since, output);
   progress.beginRequest();
   const missing: Missing[] = [];
@@ -86,7 +90,13 @@ async function revive(
 ): Promise<Reconciled> {
   const look = () => reconcile(parts, { onlyWriter: isFirst, owner, since });
   const reconciled = await noteTick(parts, "reconcile", look);
-  for (const problem of reconciled.failed) output.error(`modferry: from an earlier run: ${oneLine(problem)}`);
+  for (const problem of reconciled.failed)
+    sayProblem(output, {
+      action: "request-not-revived",
+      message: "request could not be revived",
+      thrown: problem,
+      prefix: "from an earlier run",
+    });
   return reconciled;
 }
 
@@ -113,7 +123,13 @@ async function reviveRest(
 export async function acceptWaiting(mirror: EmbeddedMirror, output: Output): Promise<boolean> {
   if (mirror.feeds === undefined) return false;
   const { accepted, refused } = await acceptInbox(mirror.parts);
-  for (const { error } of refused) output.error(`modferry: refused: ${oneLine(error.message)}`);
+  for (const { error } of refused)
+    sayProblem(output, {
+      action: "request-refused",
+      message: "request in the inbox is refused",
+      thrown: error,
+      prefix: "refused",
+    });
   return accepted > 0;
 }
 
@@ -126,13 +142,49 @@ export async function workOff({ parts, queue }: EmbeddedMirror): Promise<void> {
   await queue.drain(handle, { concurrency: ORDERS_AT_ONCE });
 }
 
-/** @returns how many feeds could not be read to their end, and the requests that they made of what they found. */
+/** What reading the feeds has brought. */
+interface FeedsRead {
+  /** How many feeds and modules could not be read. */
+  readonly problems: number;
+  /** The requests that were made of what they found. */
+  readonly found: RequestKey[];
+  /** How much of it waits for a go.mod that says what is retracted. */
+  readonly later: number;
+}
+
+/** Each time a highest version that cannot be had makes room for the next: so many times in one round at most. */
+const MOST_LATER = 8;
+
+/**
+ * Where retracted versions are skipped, a highest version's go.mod says which: it was ordered alone, and is here by now,
+ * so that the others are handed in at once. @returns the requests of what was found.
+ */
+async function readLater(
+  mirror: EmbeddedMirror,
+  later: number,
+  told: Set<string>,
+  output: Output,
+): Promise<RequestKey[]> {
+  const found: RequestKey[] = [];
+  for (let left = later, time = 0; left > 0 && time < MOST_LATER; time++) {
+    const read = await readFeeds(mirror, told, output);
+    if (read.found.length === 0) break;
+    found.push(...read.found);
+    await workOff(mirror);
+    left = read.later;
+  }
+  return found;
+}
+
+/** One tick of the feeds. @param told what of it needs not be told again. */
 async function readFeeds(
   { parts, feeds, owner }: EmbeddedMirror,
+  told: Set<string>,
   output: Output,
-): Promise<{ readonly problems: number; readonly found: readonly RequestKey[] }> {
+): Promise<FeedsRead> {
   const found: RequestKey[] = [];
-  if (feeds === undefined) return { problems: 0, found };
+  const nothing = { problems: 0, found, later: 0 };
+  if (feeds === undefined) return nothing;
   const accept: typeof acceptRequest = async (through, request) => {
     found.push(request);
     await acceptRequest(through, request);
@@ -147,19 +199,20 @@ async function readFeeds(
   if (ticked.outcome === "paused") {
     const { until, reason } = ticked.pause;
     const end = until === undefined ? "" : ` until ${new Date(until).toISOString()}`;
-    output.error(`modferry: paused${end}: ${oneLine(reason)}`);
-    return { problems: 0, found };
+    if (output.log === undefined) output.error(`modferry: paused${end}: ${oneLine(reason)}`);
+    else
+      output.log({
+        level: "info",
+        action: "paused",
+        message: "feeds are not read",
+        labels: { ...ticked.pause },
+      });
+    return nothing;
   }
-  if (ticked.outcome === "skipped") return { problems: 0, found };
-  const problems = ticked.indexes.flatMap(({ feed, problem }) =>
-    problem === undefined ? [] : [`feed ${feed}: ${problem.message}`],
-  );
-  problems.push(
-    ...(ticked.poll?.failed ?? []).map(({ module, message }) => `feed poll: ${module}: ${message}`),
-    ...(ticked.named?.failed ?? []).map(({ module, message }) => `named module: ${module}: ${message}`),
-  );
-  for (const problem of problems) output.error(`modferry: ${oneLine(problem)}`);
-  return { problems: problems.length, found };
+  if (ticked.outcome === "skipped") return nothing;
+  const read = [...ticked.indexes, ticked.poll, ticked.named];
+  const later = read.reduce((sum, one) => sum + (one?.later ?? 0), 0);
+  return { problems: sayFeeds(ticked, output, told), found, later };
 }
 
 /** What keeps out by design is no failure: what is too young comes by itself, and the others a person has kept out. */
@@ -208,17 +261,30 @@ async function mirrorRequest(mirror: EmbeddedMirror, name: string, body: Request
 /** A head that cannot be had now need not stop the run; what is stopped is said at the end. */
 async function advance({ parts, databases }: EmbeddedMirror, output: Output): Promise<void> {
   await reportStops(parts, databases);
-  for (const { error } of await advanceHeads(parts, databases))
-    if (error.class !== "stopped") output.error(`modferry: checksum database: ${oneLine(error.message)}`);
+  for (const { database, error } of await advanceHeads(parts, databases))
+    if (error.class !== "stopped")
+      sayProblem(output, {
+        action: "head-not-advanced",
+        message: "checksum database has no newer head for us",
+        thrown: error,
+        prefix: "checksum database",
+        labels: { database },
+      });
 }
 
 /** Only then may clients ask this mirror for proofs. @returns of how many databases tiles are missing. */
 async function fillTiles({ databases }: EmbeddedMirror, options: Options, output: Output): Promise<number> {
   if (options.refillTiles) for (const database of databases) await database.refill();
   const incomplete = await completeTiles(databases);
-  for (const { error } of incomplete)
+  for (const { database, error } of incomplete)
     if (error !== undefined && error.class !== "stopped")
-      output.error(`modferry: checksum database tiles: ${oneLine(error.message)}`);
+      sayProblem(output, {
+        action: "tiles-not-complete",
+        message: "tiles of the checksum database are not all held",
+        thrown: error,
+        prefix: "checksum database tiles",
+        labels: { database },
+      });
   return incomplete.length;
 }
 

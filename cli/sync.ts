@@ -16,7 +16,7 @@ import { CommandLog } from "./command-log.ts";
 import { type EmbeddedMirror, openEmbedded } from "./embedded.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { garbageLines } from "./garbage-lines.ts";
-import { applyBlocksMeanwhile } from "./meanwhile.ts";
+import { workMeanwhile } from "./meanwhile.ts";
 import type { Options } from "./options.ts";
 import { type Output, oneLine } from "./output.ts";
 import { SyncProgress } from "./progress.ts";
@@ -69,7 +69,7 @@ export async function syncRequests(
     counters.take(event);
     progress.take(event);
   });
-  const endBlocks = applyBlocksMeanwhile(mirror.parts, output);
+  const endMeanwhile = workMeanwhile(mirror.parts, output);
   try {
     if (options.clearFork !== undefined) await clearFork(mirror, options.clearFork, output);
     for (let isFirst = true; ; isFirst = false) {
@@ -93,7 +93,7 @@ export async function syncRequests(
       await untilNext(mirror, began + options.every, output);
     }
   } finally {
-    await endBlocks();
+    await endMeanwhile();
     if (options.metrics !== undefined) await leaveMetrics(options, options.metrics, mirror.parts, counters);
     await mirror.close();
   }

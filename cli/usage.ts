@@ -16,12 +16,13 @@ export const USAGE = `usage: modferry VERB …
       serves the mirror as a GOPROXY; with an upstream, tiles of the checksum database that it lacks are got from there
   modferry verify [--mirror ADDR] [--sumdb "VKEY"]… [--json]
       reads back and proves every file; exit 1 and a list where anything is off
-  modferry scrub [--quick | --stored | --deep] [--shard 2/8] [--mirror ADDR] [--upstream URL] [--sumdb …]
+  modferry scrub [--quick | --stored | --deep [--batch]] [--shard 2/8] [--mirror ADDR] [--upstream URL] [--sumdb …]
                  [--no-sumdb PATTERN] [--config FILE] [--json]
       looks whether the files are what the mirror's records say, and mends what is not, from upstream where there is one.
       --quick (the default): names, sizes, lists, heads and tiles. --stored: SHA-256 of a thirtieth of the modules, which
       one it is changes each day. --deep: reads everything and proves it anew. Goes on where it was stopped; --shard does
-      one of so many parts. Exit 1 where anything was found, mended or not
+      one of so many parts. Exit 1 where anything was found, mended or not. --deep --batch, of a mirror in AWS: orders a job
+      by which S3 hashes all files where they lie, says how far it is, and compares its report; run it again until it ends
   modferry rebuild-ledger [--mirror ADDR] [--sumdb …] [--no-sumdb PATTERN] [--config FILE] [--json]
       takes into the ledger, be it lost or an old copy, what the tree holds: every file read and proven by its lookup, with
       the heads, blocks and stops that there were; nothing is asked of upstream
@@ -133,7 +134,8 @@ any network whatever it has seen elsewhere. --refill-tiles gets again what is mi
 --log json writes what is said on stderr as a log: one JSON object a line in the Elastic Common Schema.
 --metrics leaves what \`/-/metrics\` would say, and what this run has counted, in a file for the node exporter.
 
-ADDR is a folder (default: MODFERRY_MIRROR, else ./modferry-mirror). The upstream defaults to the first http(s) URL of
+ADDR is a folder (default: MODFERRY_MIRROR, else ./modferry-mirror), or aws:NAME[@REGION], a mirror deployed in AWS, for all
+verbs but sync, serve, watch, record and rehearse (docs/deploy.md). The upstream defaults to the first http(s) URL of
 \`go env GOPROXY\`. Exit status: 0, 1 (ended; something is missing or wrong), 2 (misuse);
 130 or 143 when SIGINT or SIGTERM ended it; serve and watch, which nothing else ends, then end with 0. record ends with its command's own status, 128 and its number for a signal,
 and as sync where that is 0. rehearse ends with 0 when its command did and nothing was missing, else with 1.`;

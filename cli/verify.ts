@@ -1,8 +1,8 @@
-import { openFolderMirror } from "../adapters/local/folder-mirror.ts";
 import { zipChecker } from "../adapters/local/zip-checker.ts";
 import { verifyMirror } from "../mirror/verify.ts";
 import type { CliEnvironment } from "./environment.ts";
 import { jsonLine } from "./json-line.ts";
+import { openMirror } from "./open-mirror.ts";
 import type { Options } from "./options.ts";
 import { type Output, oneLine } from "./output.ts";
 
@@ -10,12 +10,8 @@ import { type Output, oneLine } from "./output.ts";
 const FILES_PER_LINE = 100;
 
 /** `modferry verify`: reads back and proves every file; 1 and a list where anything is off. */
-export async function verify(
-  options: Options,
-  _environment: CliEnvironment,
-  output: Output,
-): Promise<number> {
-  const mirror = await openFolderMirror(options.mirror, { mode: "read" });
+export async function verify(options: Options, environment: CliEnvironment, output: Output): Promise<number> {
+  const mirror = await openMirror(options, environment, { mode: "read" });
   try {
     let read = 0;
     let bytes = 0;

@@ -4,6 +4,7 @@ import { garbageSettings } from "../mirror/garbage/settings.ts";
 import { Subscriptions } from "../mirror/subscription.ts";
 import { readFunctionEnvironment } from "./environment.ts";
 import { FunctionLog } from "./function-log.ts";
+import { obeyGarbageOrder } from "./garbage-order.ts";
 import { deadlineOf, mirrorParts, owner } from "./parts.ts";
 
 const environment = readFunctionEnvironment(process.env);
@@ -13,9 +14,13 @@ const { engine } = environment;
 const settings = garbageSettings(engine.garbage, engine.snapshots?.keep);
 const subscriptions = new Subscriptions(engine.subscriptions);
 
-/** One run of garbage collection; what there is no time for is done by the next. */
-export const handler = (_event: unknown, context: Context): Promise<void> =>
+/**
+ * One run of garbage collection; what there is no time for is done by the next. An operator's order counts for this run
+ * (functions/garbage-order.ts).
+ */
+export const handler = (event: unknown, context: Context): Promise<void> =>
   log.call(async () => {
+    await obeyGarbageOrder(parts, log, event);
     const provable = (path: Parameters<typeof parts.databasesFor>[0]) => parts.databasesFor(path).length > 0;
     const done = await collectTick(
       { ...parts, provable },
@@ -34,6 +39,8 @@ export const handler = (_event: unknown, context: Context): Promise<void> =>
       listed: done.list?.versions ?? 0,
       listed_bytes: done.list?.bytes ?? 0,
       dollars_saved: done.dollars.deleted,
+      forgotten_versions: done.forgotten.versions,
+      forgotten_requests: done.forgotten.requests,
       unfinished: done.unfinished,
     };
     log.write({ level: "info", action: "collected", message: "garbage is collected", labels });

@@ -21,6 +21,10 @@ export interface FunctionEnvironment {
   readonly fetchesTiles: boolean;
   /** The secret with the token that the endpoint takes requests with; undefined where it takes none. */
   readonly requestTokenSecret: string | undefined;
+  /** Where bundles come in, and what wakes the function that takes them; of that function alone. */
+  readonly bundles: { readonly bucket: string; readonly queue: string } | undefined;
+  /** The ARN of what S3 runs checksum jobs as; of scrub alone, where they are configured. */
+  readonly batchRole: string | undefined;
 }
 
 const optional = z
@@ -42,6 +46,9 @@ const shape = z.object({
   MODFERRY_ENGINE_FILE: z.string().default(ENGINE_FILE),
   MODFERRY_FETCHES_TILES: z.enum(["yes", "no"]).default("no"),
   MODFERRY_REQUEST_TOKEN_SECRET: optional,
+  MODFERRY_BUNDLE_BUCKET: optional,
+  MODFERRY_BUNDLE_QUEUE_URL: optional,
+  MODFERRY_BATCH_ROLE: optional,
 });
 
 /**
@@ -62,6 +69,7 @@ export function readFunctionEnvironment(
   }
   const values = parsed.data;
   const { MODFERRY_FRESH_QUEUE_URL: fresh, MODFERRY_BACKFILL_QUEUE_URL: backfill } = values;
+  const { MODFERRY_BUNDLE_BUCKET: bucket, MODFERRY_BUNDLE_QUEUE_URL: queue } = values;
   const { MODFERRY_NAME: mirror, AWS_LAMBDA_FUNCTION_NAME: named = "function" } = values;
   return {
     mirror,
@@ -75,6 +83,8 @@ export function readFunctionEnvironment(
     engine: readEngine(resolve(folder, values.MODFERRY_ENGINE_FILE)),
     fetchesTiles: values.MODFERRY_FETCHES_TILES === "yes",
     requestTokenSecret: values.MODFERRY_REQUEST_TOKEN_SECRET,
+    bundles: bucket === undefined || queue === undefined ? undefined : { bucket, queue },
+    batchRole: values.MODFERRY_BATCH_ROLE,
   };
 }
 

@@ -159,7 +159,7 @@ export function mirrorParts(environment: FunctionEnvironment, report: Report): F
  * How a function asks AWS: by the configuration's way out, since it may be inside of a VPC without another one. The login
  * of the proxy itself is read directly: nothing else could lead there.
  */
-function awsSettings({ region, endpointUrl, engine }: FunctionEnvironment, limits?: RequestLimits) {
+export function awsSettings({ region, endpointUrl, engine }: FunctionEnvironment, limits?: RequestLimits) {
   const direct = { region, ...(endpointUrl === undefined ? {} : { endpointUrl }) };
   const settings = { ...direct, egress: engineEgress(engine, secretReader(direct, limits)) };
   return { settings, secret: secretReader(settings, limits) };

@@ -31,7 +31,11 @@ export function withRoots(request: BuildRequest | undefined, roots: readonly Mod
 /**
  * The closure of a project and wishes `module@version` together, as `go get` of them in the project makes it: with the
  * project's own closure and that of each wish, it suffices for whatever of the wishes' packages the project then
- * imports; see `readRootGraph`. A wish below what the project selects is not downgraded to.
+ * imports; see `readRootGraph`. A wish below what the project selects is not downgraded to. Where the project excludes
+ * the only version at which anything requires a provider of theirs, go passes over that requirement: `go build` then says
+ * that no module provides the package, and `go mod tidy` or `go get` looks for one in lists, as `module@latest`
+ * (modload.queryImport, with CheckAllowed). Which version that is hangs on what upstream lists, as an upgrade does, and so
+ * it belongs to tier upgrade: `closeUpgrades` of the project with the wishes has it.
  * @throws as `loadModuleGraph`.
  */
 export async function closeTogether(

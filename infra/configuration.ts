@@ -2,6 +2,7 @@ import { z } from "zod";
 import { checkEngine, engineFields } from "../adapters/configuration/engine.ts";
 import { secretName } from "../adapters/configuration/fields.ts";
 import { issueText } from "../adapters/configuration/issue-text.ts";
+import { duration, milliseconds } from "../mirror/duration.ts";
 import { misuse } from "../mirror/errors.ts";
 
 /** EventBridge Scheduler's rates, singular for 1 and never 0, and cron lines of six fields (User Guide, Schedule types). */
@@ -11,6 +12,9 @@ const schedule = z
     /^(rate\((1 (minute|hour|day)|([2-9]|[1-9]\d{1,4}) (minutes|hours|days))\)|cron\(\S{1,64}( \S{1,64}){5}\))$/,
     "give rate(1 minute), rate(10 minutes) or cron(…) with six fields",
   );
+
+/** Between two scrubs by checksum jobs, in ms. */
+const LEAST_BATCH = 86_400_000;
 
 const endpointIds = z
   .array(z.string().regex(/^vpce-[0-9a-f]+$/, "such as vpce-0123456789abcdef0"))
@@ -44,7 +48,14 @@ export const configurationShape = z.strictObject({
           stored: schedule.default("rate(1 day)"),
           /** Left out: never. What a call has no time for is the next one's, so it goes round by itself. */
           deep: schedule.optional(),
-          /** Of a deep one: so many calls side by side, each for a part of the modules. */
+          /** How often S3 itself is to recompute the SHA-256 of all files, by jobs that cost money; left out: never. */
+          batch: duration
+            .refine(
+              (text) => milliseconds(text) >= LEAST_BATCH,
+              "give at least 1d, such as 30d: each costs money",
+            )
+            .optional(),
+          /** Of a deep one, and of jobs: so many side by side, each for a part of the modules. */
           shards: z.int().min(1).max(30).default(1),
         })
         .optional(),

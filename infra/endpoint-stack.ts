@@ -50,7 +50,11 @@ export class EndpointStack extends Stack {
     grantStateIndex(serve);
     // The mirror as it was, below /-/snapshot/ and /-/at/.
     grantVault(serve, {
-      read: ["snapshots/*", ...(requests === undefined ? [] : ["inbox/requests/*", "requests/*"])],
+      read: [
+        "snapshots/*",
+        "vulndb/*",
+        ...(requests === undefined ? [] : ["inbox/requests/*", "requests/*"]),
+      ],
       ...(requests === undefined ? {} : { write: ["inbox/requests/*"] }),
     });
     grantSecrets(serve, [

@@ -31,9 +31,11 @@ export interface AlarmingEvent {
 
 /** What functions/scrub.ts logs of each finding. */
 const SCRUB_FINDING = "scrub-finding";
+/** What functions/import.ts logs of each. */
+const BUNDLE_REFUSED_ACTION = "bundle-refused";
 
 /** The line's `event.action`: a name that the engine has, or a function. */
-const actionIs = (action: MirrorEvent["event"] | typeof SCRUB_FINDING) =>
+const actionIs = (action: MirrorEvent["event"] | typeof SCRUB_FINDING | typeof BUNDLE_REFUSED_ACTION) =>
   FilterPattern.stringValue("$.event.action", "=", action);
 const stateIs = (state: State) => FilterPattern.stringValue("$.labels.state", "=", state);
 
@@ -73,6 +75,15 @@ export const SCRUB_FOUND: AlarmingEvent = {
   metricName: "ScrubFound",
   title: "scrub found something",
   meaning: "Tree and ledger did not agree, or a stored file was not what it was; what could be mended is.",
+  window: DAILY,
+};
+
+/** It lies in the inbox until somebody has looked: told once, when it was refused. Of the function import. */
+export const BUNDLE_REFUSED: AlarmingEvent = {
+  pattern: actionIs(BUNDLE_REFUSED_ACTION),
+  metricName: "BundlesRefused",
+  title: "bundle refused",
+  meaning: "A bundle in the inbox was refused, or one before it is missing; the mirror is as it was.",
   window: DAILY,
 };
 

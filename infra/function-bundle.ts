@@ -14,6 +14,7 @@ export const FUNCTION_NAMES = [
   "snapshot",
   "collect",
   "scrub",
+  "import",
 ] as const;
 
 const project = join(import.meta.dirname, "..");

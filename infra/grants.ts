@@ -19,6 +19,11 @@ export function grantVault(to: MirrorFunction, keys: BucketGrant): void {
   grantBucket(to, to.names.bucketArn(to.names.vaultBucket), keys);
 }
 
+/** Bundles that come in, and what is said of them. */
+export function grantBundles(to: MirrorFunction, keys: BucketGrant): void {
+  grantBucket(to, to.names.bucketArn(to.names.bundleBucket), keys);
+}
+
 /** ListBucket makes a missing key a 404 instead of a 403. */
 function grantBucket(
   to: MirrorFunction,

@@ -3,8 +3,8 @@ import { ManagedPolicy, PermissionsBoundary } from "aws-cdk-lib/aws-iam";
 import { AwsSolutionsChecks } from "cdk-nag";
 import type { Configuration } from "./configuration.ts";
 import { EndpointStack } from "./endpoint-stack.ts";
-import { stackNames } from "./physical-names.ts";
 import { PipelineStack } from "./pipeline-stack.ts";
+import { stackNames } from "./stack-names.ts";
 import { StorageStack } from "./storage-stack.ts";
 
 /** The stacks of one mirror. */

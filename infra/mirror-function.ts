@@ -119,18 +119,33 @@ export class MirrorFunction extends Construct {
     );
   }
 
-  /** Allows exactly these actions on exactly these resources. */
-  grant(actions: readonly string[], resources: readonly string[]): void {
+  /**
+   * Allows exactly these actions on exactly these resources.
+   * @param only conditions of IAM, and why a resource has to be a pattern.
+   */
+  grant(
+    actions: readonly string[],
+    resources: readonly string[],
+    only: { readonly conditions?: Record<string, Record<string, string>>; readonly reason?: string } = {},
+  ): void {
+    const { conditions } = only;
     this.#role.addToPolicy(
-      new PolicyStatement({ effect: Effect.ALLOW, actions: [...actions], resources: [...resources] }),
+      new PolicyStatement({
+        effect: Effect.ALLOW,
+        actions: [...actions],
+        resources: [...resources],
+        ...(conditions && { conditions }),
+      }),
     );
     for (const resource of resources) {
       if (!resource.includes("*")) continue;
       Validations.of(this.#role).acknowledge({
         id: `AwsSolutions-IAM5[Resource::${asNagPrints(Stack.of(this).resolve(resource))}]`,
-        reason: resource.includes(":s3:::")
-          ? "Keys of one pattern in the mirror's own bucket."
-          : "Lambda gives its function network interfaces with this role; the function's own code is denied the same.",
+        reason:
+          only.reason ??
+          (resource.includes(":s3:::")
+            ? "Keys of one pattern in the mirror's own bucket."
+            : "Lambda gives its function network interfaces with this role; the function's own code is denied the same."),
       });
     }
   }
@@ -155,7 +170,7 @@ function readExtraCa(file: string): string {
 }
 
 /** A resolved ARN as cdk-nag names it in a finding: `arn:<AWS::Partition>:s3:::…`. */
-function asNagPrints(resolved: unknown): string {
+export function asNagPrints(resolved: unknown): string {
   if (typeof resolved === "string") return resolved;
   if (typeof resolved !== "object" || resolved === null) return String(resolved);
   if ("Ref" in resolved) return `<${String(resolved.Ref)}>`;

@@ -1,6 +1,6 @@
 import { ArnFormat, Aws, type Stack } from "aws-cdk-lib";
+import { type PhysicalNames, physicalNames } from "../adapters/aws/physical-names.ts";
 import type { Configuration } from "./configuration.ts";
-import { type PhysicalNames, physicalNames } from "./physical-names.ts";
 
 /**
  * The physical names of what the storage stack retains. The other stacks find it by these, so that no stack exports
@@ -11,6 +11,8 @@ export class Names implements PhysicalNames {
   readonly vaultBucket: string;
   readonly table: string;
   readonly inboxQueue: string;
+  readonly bundleBucket: string;
+  readonly bundleQueue: string;
   readonly #stack: Stack;
 
   constructor(configuration: Configuration, stack: Stack) {
@@ -19,6 +21,8 @@ export class Names implements PhysicalNames {
     this.vaultBucket = names.vaultBucket;
     this.table = names.table;
     this.inboxQueue = names.inboxQueue;
+    this.bundleBucket = names.bundleBucket;
+    this.bundleQueue = names.bundleQueue;
     this.#stack = stack;
   }
 

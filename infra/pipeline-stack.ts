@@ -2,6 +2,8 @@ import { Duration, Stack, type StackProps } from "aws-cdk-lib";
 import { SqsEventSource } from "aws-cdk-lib/aws-lambda-event-sources";
 import { type IQueue, Queue, QueueEncryption } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
+import { workQueueName } from "../adapters/aws/physical-names.ts";
+import { addBundles } from "./bundle-functions.ts";
 import { type Configuration, proxySecret, sourceSecrets } from "./configuration.ts";
 import { DeadLetterAlarm } from "./dead-letter-alarm.ts";
 import { ALARMING_EVENTS, EventAlarm } from "./event-alarm.ts";
@@ -50,6 +52,7 @@ export class PipelineStack extends Stack {
     const reconcile = this.#reconcile();
     const make = (id: string, props: Omit<MirrorFunctionProps, "configuration">) => this.#function(id, props);
     const upkeep = addUpkeep(this, make, props.configuration);
+    addBundles(this, make, props.configuration);
     // The inbox is retained with the storage stack, which makes no alarms.
     new DeadLetterAlarm(this, "inbox-dead-letters", props.configuration, `${this.#names.inboxQueue}-dead`);
     for (const [id, event] of Object.entries(ALARMING_EVENTS))
@@ -63,7 +66,7 @@ export class PipelineStack extends Stack {
       enforceSSL: true,
       retentionPeriod: Duration.days(14),
     };
-    const queueName = `${this.#configuration.name}-${name}`;
+    const queueName = workQueueName(this.#configuration.name, name);
     const dead = new Queue(this, `${name}-dead`, { ...common, queueName: `${queueName}-dead` });
     new DeadLetterAlarm(this, `${name}-dead-letters`, this.#configuration, `${queueName}-dead`);
     return new Queue(this, name, {

@@ -1,19 +1,20 @@
 import { Duration, RemovalPolicy, Stack, type StackProps, Validations } from "aws-cdk-lib";
 import { AttributeType, BillingMode, ProjectionType, Table, TableEncryption } from "aws-cdk-lib/aws-dynamodb";
-import { AnyPrincipal, Effect, PolicyStatement, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import { AnyPrincipal, Effect, PolicyStatement } from "aws-cdk-lib/aws-iam";
 import {
   BlockPublicAccess,
   Bucket,
   BucketEncryption,
-  type CfnBucket,
   CfnBucketPolicy,
   ObjectOwnership,
 } from "aws-cdk-lib/aws-s3";
-import { CfnQueuePolicy, Queue, QueueEncryption } from "aws-cdk-lib/aws-sqs";
+import { CfnQueuePolicy } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
 import { DUE_INDEX, STATE_INDEX, TABLE_KEY } from "../adapters/aws/ledger-table.ts";
+import { addBundleStorage } from "./bundle-storage.ts";
 import type { Configuration } from "./configuration.ts";
 import { Names } from "./names.ts";
+import { addNotifiedQueue } from "./notified-queue.ts";
 
 /** accept-request's time-out is 60 s; SQS asks for six times that. */
 const INBOX_VISIBILITY = Duration.minutes(6);
@@ -48,10 +49,15 @@ export class StorageStack extends Stack {
       prefix: "scrub/",
       expiration: Duration.days(SCRUB_DAYS),
     });
-    const inbox = this.#inbox(names);
-    this.#notify(vault, names, inbox);
+    const inbox = addNotifiedQueue(this, "Inbox", vault, {
+      queueName: names.inboxQueue,
+      visibility: INBOX_VISIBILITY,
+      bucketArn: names.bucketArn(names.vaultBucket),
+      keys: [{ prefix: "inbox/requests/" }],
+    });
+    const bundles = addBundleStorage(this, names, props.configuration);
     // Last: nothing can take back a table that is protected from deletion.
-    this.#ledger(names).node.addDependency(tree, vault, inbox);
+    this.#ledger(names).node.addDependency(tree, vault, inbox, ...bundles);
     retainPolicies(this);
   }
 
@@ -81,53 +87,6 @@ export class StorageStack extends Stack {
         "Object access is recorded by the account's own CloudTrail data events; access logs would need a bucket more.",
     });
     return bucket;
-  }
-
-  #inbox(names: Names): Queue {
-    const dead = new Queue(this, "InboxDead", {
-      queueName: `${names.inboxQueue}-dead`,
-      encryption: QueueEncryption.SQS_MANAGED,
-      enforceSSL: true,
-      retentionPeriod: Duration.days(14),
-      removalPolicy: KEEP,
-    });
-    return new Queue(this, "Inbox", {
-      queueName: names.inboxQueue,
-      encryption: QueueEncryption.SQS_MANAGED,
-      enforceSSL: true,
-      visibilityTimeout: INBOX_VISIBILITY,
-      retentionPeriod: Duration.days(14),
-      removalPolicy: KEEP,
-      deadLetterQueue: { queue: dead, maxReceiveCount: 5 },
-    });
-  }
-
-  /** By the L1 property: `addEventNotification` would add a custom resource (facts: emulators). */
-  #notify(vault: Bucket, names: Names, inbox: Queue): void {
-    inbox.addToResourcePolicy(
-      new PolicyStatement({
-        principals: [new ServicePrincipal("s3.amazonaws.com")],
-        actions: ["sqs:SendMessage"],
-        resources: [inbox.queueArn],
-        conditions: {
-          ArnEquals: { "aws:SourceArn": names.bucketArn(names.vaultBucket) },
-          StringEquals: { "aws:SourceAccount": this.account },
-        },
-      }),
-    );
-    const bucket = vault.node.defaultChild as CfnBucket;
-    bucket.notificationConfiguration = {
-      queueConfigurations: [
-        {
-          event: "s3:ObjectCreated:*",
-          queue: inbox.queueArn,
-          filter: { s3Key: { rules: [{ name: "prefix", value: "inbox/requests/" }] } },
-        },
-      ],
-    };
-    // S3 checks that it may send before it takes the configuration.
-    const policy = inbox.node.tryFindChild("Policy");
-    if (policy !== undefined) bucket.node.addDependency(policy);
   }
 
   #ledger(names: Names): Table {

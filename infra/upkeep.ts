@@ -1,3 +1,4 @@
+import { Stack } from "aws-cdk-lib";
 import type { Construct } from "constructs";
 import { type Configuration, proxySecret, sourceSecrets } from "./configuration.ts";
 import { EventAlarm, GARBAGE_STOPPED, SCRUB_FOUND } from "./event-alarm.ts";
@@ -5,6 +6,7 @@ import { rateOf, scheduleFunction } from "./function-schedule.ts";
 import { ONE_CORE_MIB, SPOOL_MIB, UNIT_OF_WORK } from "./function-sizes.ts";
 import { grantLedger, grantSecrets, grantStateIndex, grantTree, grantVault } from "./grants.ts";
 import type { MirrorFunction, MirrorFunctionProps } from "./mirror-function.ts";
+import { addChecksumJobs, batchRoleArn } from "./scrub-batch.ts";
 
 /** Makes a function of the pipeline. */
 export type MakeFunction = (id: string, props: Omit<MirrorFunctionProps, "configuration">) => MirrorFunction;
@@ -27,7 +29,7 @@ export function addUpkeep(
     new EventAlarm(scope, "GarbageStoppedAlarm", configuration, GARBAGE_STOPPED, [collect]);
   }
   if (schedule.scrub === undefined) return [];
-  const scrub = addScrub(make, configuration, schedule.scrub);
+  const scrub = addScrub(Stack.of(scope), make, configuration, schedule.scrub);
   new EventAlarm(scope, "ScrubFoundAlarm", configuration, SCRUB_FOUND, [scrub]);
   return [scrub];
 }
@@ -64,7 +66,8 @@ function addCollect(make: MakeFunction, configuration: Configuration, every: str
   });
   grantVault(collect, {
     read: ["garbage/*", "inbox/requests/*", "requests/*", "snapshots/*"],
-    write: ["garbage/*"],
+    // What an operator has it drop is written down.
+    write: ["garbage/*", "decisions/drop-request/*"],
     remove: ["inbox/requests/*", "requests/*", "quarantine/*", "snapshots/*"],
   });
   grantLedger(collect, ["GetItem", "BatchGetItem", "Query", "Scan", "PutItem", "UpdateItem", "DeleteItem"]);
@@ -76,15 +79,17 @@ function addCollect(make: MakeFunction, configuration: Configuration, every: str
 
 /** Reads all there is, level by level, and has mended what is not as it must be. */
 function addScrub(
+  scope: Stack,
   make: MakeFunction,
   configuration: Configuration,
-  { shards, deep, ...daily }: ScrubSchedule,
+  { shards, deep, batch, ...daily }: ScrubSchedule,
 ): MirrorFunction {
   const scrub = make("Scrub", {
     function: "scrub",
     timeout: UNIT_OF_WORK,
     memoryMiB: ONE_CORE_MIB,
     temporaryMiB: SPOOL_MIB,
+    ...(batch && { environment: { MODFERRY_BATCH_ROLE: batchRoleArn(scope, configuration.name) } }),
   });
   grantTree(scrub, {
     read: ["*"],
@@ -102,5 +107,6 @@ function addScrub(
     const input = { level: "deep", shard: `${part}/${parts}` };
     scheduleFunction(scrub, deep ?? "", { name: `deep-${part}`, input });
   }
+  if (batch !== undefined) addChecksumJobs(scrub, configuration, { every: batch, shards });
   return scrub;
 }

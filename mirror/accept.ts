@@ -9,12 +9,14 @@ import type { RequestBody, RequestRecord, Tier } from "./requests.ts";
 import { updateRequest } from "./update.ts";
 import { parseWishes } from "./wishes.ts";
 
+export type AcceptParts = Pick<MirrorParts, "vault" | "ledger" | "queue" | "now">;
+
 /**
  * Notes a request that lies in the inbox, and orders its resolution. Accepting it again changes nothing once it is
  * under way. A request that does not parse is noted as REFUSED with the reason.
  * @throws MirrorError misuse, after noting it.
  */
-export async function acceptRequest(parts: MirrorParts, request: RequestKey): Promise<void> {
+export async function acceptRequest(parts: AcceptParts, request: RequestKey): Promise<void> {
   const known = await parts.ledger.readRequest(request);
   if (known !== undefined && known.state !== "OPEN" && known.state !== "REFUSED") return;
   const body = await parse(parts, request);
@@ -34,7 +36,7 @@ function newRequest(request: RequestKey, tier: Tier): RequestRecord {
   return { ...request, revision: 0, state: "OPEN", tier, total: 0, missing: 0 };
 }
 
-async function parse(parts: MirrorParts, request: RequestKey): Promise<RequestBody> {
+async function parse(parts: AcceptParts, request: RequestKey): Promise<RequestBody> {
   try {
     const body = await readRequestBody(parts, request);
     parseWishes(body);
@@ -47,7 +49,11 @@ async function parse(parts: MirrorParts, request: RequestKey): Promise<RequestBo
 }
 
 /** Notes why a request cannot be resolved; it is not tried again. */
-export async function refuse(parts: MirrorParts, request: RequestKey, error: MirrorError): Promise<void> {
+export async function refuse(
+  parts: Pick<MirrorParts, "ledger">,
+  request: RequestKey,
+  error: MirrorError,
+): Promise<void> {
   await updateRequest(parts.ledger, request, (record) => {
     const { due: _due, ...rest } = record ?? newRequest(request, "tidy");
     return { ...rest, state: "REFUSED", error: firstBytes(error.message, ERROR_BYTES) };

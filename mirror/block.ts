@@ -1,6 +1,7 @@
 import { formatModuleVersion, type ModuleVersion, parseModuleVersion } from "../gomod/version.ts";
+import { underBlockLease } from "./block-lease.ts";
 import { BlockPass, writeBlock } from "./block-pass.ts";
-import { type Block, forgetBlocks, isNamed } from "./blocks.ts";
+import { type Block, forgetBlocks, isNamed, parseBlock } from "./blocks.ts";
 import { sha256Of } from "./body.ts";
 import { type Deadline, noDeadline, TIME_TO_CLOSE } from "./deadline.ts";
 import { unlistDependents } from "./dependents.ts";
@@ -74,6 +75,7 @@ export async function applyBlock(
 ): Promise<TakenOut> {
   const pass = new BlockPass(parts, block, deadline);
   const isMeant = (version: ModuleVersion) => isNamed(block.name, version);
+  const isSecond = parts.now() >= block.at + ORDER_LOST_AFTER;
   let [versions, roots] = [0, 0];
   const records = await pass.step("records", (after) =>
     eachNamed(parts.ledger, pass, after, async (some) => {
@@ -90,7 +92,7 @@ export async function applyBlock(
   const zips =
     dependents &&
     (await pass.step("zips", (after) =>
-      eachNamed(parts.ledger, pass, after, (some) => takeOut(parts, some)),
+      eachNamed(parts.ledger, pass, after, (some) => takeOut(parts, some, isSecond)),
     ));
   if (!zips) return { versions, roots, unfinished: true };
   await pass.end();
@@ -99,31 +101,39 @@ export async function applyBlock(
 
 /**
  * Blocks that a crash has left half done, and those that were done while a unit of work that had begun before could
- * still be at it: for reconcile. One that fails holds up none of the others. @returns how many were applied.
+ * still be at it: for reconcile. One that fails holds up none of the others; nothing is done while another is at blocks.
+ * @returns how many were applied; undefined where another is at them.
  * @throws the first failure, at the end.
  */
 export async function finishBlocks(
   parts: BlockParts,
   blocks: readonly Block[],
   deadline: Deadline = noDeadline,
-): Promise<number> {
-  let applied = 0;
-  const failures: unknown[] = [];
-  for (const block of blocks) {
-    if (block.lifted !== undefined) continue;
-    const safe = block.at + ORDER_LOST_AFTER;
-    const left = block.applied === undefined || (block.applied < safe && parts.now() >= safe);
-    if (!left) continue;
-    if (deadline.remaining() < TIME_TO_CLOSE) break;
-    try {
-      await applyBlock(parts, block, deadline);
-      applied++;
-    } catch (thrown) {
-      failures.push(thrown);
+): Promise<number | undefined> {
+  const isLeft = ({ lifted, at, applied }: Block) => {
+    const safe = at + ORDER_LOST_AFTER;
+    return lifted === undefined && (applied === undefined || (applied < safe && parts.now() >= safe));
+  };
+  const left = blocks.filter(isLeft);
+  if (left.length === 0) return 0;
+  return await underBlockLease(parts, deadline, async (within) => {
+    let applied = 0;
+    const failures: unknown[] = [];
+    for (const { name } of left) {
+      if (within.remaining() < TIME_TO_CLOSE) break;
+      try {
+        const item = await parts.ledger.readItem("block", name);
+        const block = item && parseBlock(item);
+        if (block === undefined || !isLeft(block)) continue;
+        await applyBlock(parts, block, within);
+        applied++;
+      } catch (thrown) {
+        failures.push(thrown);
+      }
     }
-  }
-  if (failures.length > 0) throw failures[0];
-  return applied;
+    if (failures.length > 0) throw failures[0];
+    return applied;
+  });
 }
 
 /**

@@ -70,6 +70,18 @@ export async function settleRequestsOf(
   return await eachClosureWith(parts, isMeant, walk, (found) => settleAll(parts, found));
 }
 
+/**
+ * The same, once what they need is given back: also what the ledger lists already. A worker may have listed it beside a
+ * block's walk, noted that, and its place in the list be gone.
+ */
+export async function relistRequestsOf(
+  parts: DependentsParts,
+  isMeant: Meant,
+  walk?: ClosureWalk,
+): Promise<boolean> {
+  return await eachClosureWith(parts, isMeant, walk, (found) => settleAll(parts, found, true));
+}
+
 /** The requests whose closure has a version, at most `most`. Looks into every closure in the vault until then. */
 export async function requestsWith(
   parts: Pick<MirrorParts, "vault">,
@@ -92,8 +104,12 @@ function oneOf(versions: readonly ModuleVersion[]): Meant {
 /** Requests settled at a time. */
 const SETTLED_AT_ONCE = 8;
 
-async function settleAll(parts: DependentsParts, found: readonly Found[]): Promise<void> {
-  await inParallel(found, SETTLED_AT_ONCE, async ({ request }) => void (await settle(parts, request)));
+async function settleAll(parts: DependentsParts, found: readonly Found[], relist = false): Promise<void> {
+  await inParallel(
+    found,
+    SETTLED_AT_ONCE,
+    async ({ request }) => void (await settle(parts, request, relist)),
+  );
 }
 
 async function unlist(parts: DependentsParts, roots: readonly ModuleVersion[]): Promise<number> {

@@ -102,6 +102,7 @@ class IndexReading {
       pages: this.#pages,
       skipped: this.#skipped,
       found: this.#found,
+      later: this.#later,
       until: this.#watermark.timestamp,
       isAtEnd: this.#isAtEnd,
       ...(problem === undefined ? {} : { problem }),
@@ -176,8 +177,8 @@ class IndexReading {
   async #handIn(entries: readonly IndexEntry[]): Promise<void> {
     const { parts, subscriptions, accept } = this.#tick;
     const { roots, later, latest } = await selectRoots(parts, subscriptions, entries.map(this.#asSeen));
-    const open = await newRoots(parts, roots);
-    await keepForLater(this.#tick, this.#feed.name, await newRoots(parts, later));
+    const open = await newRoots(parts, roots, this.#feed.name);
+    await keepForLater(this.#tick, this.#feed.name, await newRoots(parts, later, this.#feed.name));
     // Also what was kept by a tick that then died.
     this.#later = Math.max(this.#later, later.length);
     const named = new Set(open.map(({ version }) => version.path));

@@ -41,6 +41,7 @@ export async function readNamedModules(tick: FeedTick, feed: string): Promise<Po
   return {
     asked: chosen.length - result.unreached.length,
     found: result.found,
+    later: result.partly.length,
     failed: result.failed.filter((failure) => failure.class !== "absent" && failure.class !== "withheld"),
     failing: schedule.failing().filter((path) => schedule.unanswered().includes(path)),
     unreached: result.unreached.length + due.length - chosen.length,

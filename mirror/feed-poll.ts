@@ -30,6 +30,8 @@ export interface PollRead {
   /** Modules asked, and new roots handed in. */
   readonly asked: number;
   readonly found: number;
+  /** Modules of which more is wanted once the go.mod of their highest version is held: the next tick asks them again. */
+  readonly later: number;
   readonly failed: readonly PollFailure[];
   /** Modules that fail, in this tick or since an earlier one; not those that upstream has had nothing of for two days. */
   readonly failing: readonly ModulePath[];
@@ -69,6 +71,7 @@ export async function readPollFeed(tick: FeedTick, perTick = POLLS_PER_TICK): Pr
   return {
     asked: chosen.length - result.unreached.length,
     found: result.found,
+    later: result.partly.length,
     failed: result.failed,
     failing: schedule.awaited(),
     unreached,
@@ -118,7 +121,7 @@ export async function pollModules(
       return;
     }
     const { roots, latest, isPart } = await selectPolled(tick, module, listed, stampOf(now));
-    const open = await newRoots(parts, roots);
+    const open = await newRoots(parts, roots, feed.feed);
     // One request after the other: two of a name in one millisecond would be one.
     await oneAtATime(() => handInRoots(parts, open, latest, { ...feed, accept }));
     found += open.length;

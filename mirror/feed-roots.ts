@@ -1,4 +1,5 @@
 import pLimit from "p-limit";
+import { compareStamps, type IndexStamp } from "../gomod/index-stamp.ts";
 import type { ModulePath } from "../gomod/module-path.ts";
 import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
 import { decide, feedWish, isRoot } from "./decision.ts";
@@ -41,10 +42,15 @@ const RECORDS_AT_ONCE = 2_000;
  */
 const ROOT_LOST_AFTER = 6 * 3_600_000;
 
-/** @returns those of these versions that are no roots yet: the rest is held, under way, or waits for its own time. */
+/**
+ * What of these is to be handed in, and what is known as the same feed's with a later stamp: that counts from the earlier
+ * one on from now on, for the feed is complete only where all that it saw is here.
+ * @returns those of these versions that are no roots yet: the rest is held, under way, or waits for its own time.
+ */
 export async function newRoots(
   parts: Pick<MirrorParts, "ledger" | "databasesFor" | "now">,
   roots: readonly Root[],
+  feed: string,
 ): Promise<Root[]> {
   const found: Root[] = [];
   for (let at = 0; at < roots.length; at += RECORDS_AT_ONCE) {
@@ -58,8 +64,31 @@ export async function newRoots(
         return decide(records[i], seen).action !== "none";
       }),
     );
+    await countFrom(
+      parts.ledger,
+      some.filter((root, i) => isEarlier(root, records[i], feed)),
+      feed,
+    );
   }
   return found;
+}
+
+/** A module that is named outright is asked for all of its versions before the index has come to theirs. */
+function isEarlier({ stamp }: Root, record: VersionRecord | undefined, feed: string): boolean {
+  if (record === undefined || record.feed !== feed || record.listed) return false;
+  return (
+    record.feedTime !== undefined && compareStamps(stamp as IndexStamp, record.feedTime as IndexStamp) < 0
+  );
+}
+
+async function countFrom(ledger: MirrorParts["ledger"], roots: readonly Root[], feed: string): Promise<void> {
+  const byName = new Map(roots.map((root) => [formatModuleVersion(root.version), root]));
+  const versions = roots.map(({ version }) => version);
+  await updateRecords(ledger, versions, (record, version) => {
+    const root = byName.get(formatModuleVersion(version));
+    if (record === undefined || root === undefined || !isEarlier(root, record, feed)) return record;
+    return { ...record, feedTime: root.stamp };
+  });
 }
 
 /**

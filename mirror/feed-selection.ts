@@ -5,9 +5,9 @@ import type { ModuleVersion, Version } from "../gomod/version.ts";
 import { isRetracted, latestOf } from "../gomod/version-query.ts";
 import type { Root } from "./feed-roots.ts";
 import { isAtWork } from "./feed-work.ts";
-import { LARGEST_GO_MOD } from "./fetch.ts";
 import type { MirrorParts } from "./parts.ts";
 import type { VersionRecord } from "./records.ts";
+import { LARGEST_GO_MOD } from "./store-files.ts";
 import type { Follow, ModuleSubscription, Subscriptions } from "./subscription.ts";
 import { modKey } from "./tree-keys.ts";
 

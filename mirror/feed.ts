@@ -44,6 +44,8 @@ export interface IndexRead {
   readonly skipped: number;
   /** New roots handed in. */
   readonly found: number;
+  /** Roots that wait for the go.mod that says which of them are retracted: one more tick takes them, once it is held. */
+  readonly later: number;
   /** How far all is recorded: the watermark. */
   readonly until: string;
   /** The index was read to its end. */

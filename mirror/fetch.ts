@@ -1,21 +1,15 @@
 import { type H1, h1OfGoMod } from "../gomod/dirhash.ts";
-import { type Info, parseInfo, printInfo } from "../gomod/info.ts";
 import { TOOLCHAIN_MODULE } from "../gomod/toolchain-version.ts";
 import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
-import { type Body, isSpool, type Sha256, sha256Of, sha256Stream, sizeOf } from "./body.ts";
+import { type Body, isSpool, sizeOf } from "./body.ts";
+import type { Seen } from "./decision.ts";
 import { asMirrorError, EVIDENCE_LIMIT, MirrorError } from "./errors.ts";
 import type { Fetched } from "./fetched-record.ts";
 import type { MirrorParts } from "./parts.ts";
-import type { StoredObject } from "./ports.ts";
 import { claimsOf, type Proof, proveVersion, requireAgreement, unprovenBy } from "./prove-version.ts";
 import type { Extent, VersionRecord } from "./records.ts";
-import { infoKey, modKey, type TreeKey, zipKey } from "./tree-keys.ts";
+import { parseInfoOf, storeFiles } from "./store-files.ts";
 import { checkUnprovenGoMod, checkUnprovenZip } from "./unproven-go-mod.ts";
-
-/** cmd/go's limit of a go.mod file (cmd/go/internal/modfetch/codehost, MaxGoMod). */
-export const LARGEST_GO_MOD = 16 * 1024 * 1024;
-/** An `.info` of ours is far below this. */
-export const LARGEST_INFO = 64 * 1024;
 
 type FetchParts = Pick<MirrorParts, "tree" | "upstream" | "zips" | "databasesFor">;
 
@@ -32,14 +26,19 @@ export interface FetchOptions {
  * Fetches, proves and stores what is wanted of a version and not held, in this order, each create-only:
  * tiles, head, lookup, `.mod`, zip, `.info`. Nothing is stored before all of it is proven. A crash anywhere leaves proven
  * files without a record; the next run finds them equal to what it fetches.
- * @returns what to add to the record, and the bytes that came from upstream.
+ * @returns what to add to the record, what upstream says of it now, and the bytes that came from there.
  * @throws MirrorError about `module@version` and the file.
  */
 export async function fetchVersion(
   parts: FetchParts,
   record: VersionRecord,
   { withZip = true, checkSize = () => {}, checkHash = () => {} }: FetchOptions = {},
-): Promise<{ added: Fetched; bytes: number; goMod: Uint8Array | undefined }> {
+): Promise<{
+  added: Fetched;
+  seen: Pick<Seen, "time" | "hashes">;
+  bytes: number;
+  goMod: Uint8Array | undefined;
+}> {
   const covering = parts.databasesFor(record.path);
   const whole = record.wanted === "whole" && record.held !== "whole";
   const isNew = record.held === "nothing";
@@ -75,14 +74,26 @@ export async function fetchVersion(
     const parsedInfo = infoBytes === undefined ? undefined : parseInfoOf(record, infoBytes);
 
     for (const { database, record: proven } of proofs) await database.publish(record, proven);
-    const storedMod = goMod === undefined ? undefined : await storeMod(parts, record, goMod, modH1);
-    const storedZip =
-      checked === undefined ? undefined : await storeZip(parts, record, checked.body, checked.h1);
-    const storedInfo = parsedInfo === undefined ? undefined : await storeInfo(parts, record, parsedInfo);
+    const {
+      mod: storedMod,
+      zip: storedZip,
+      info: storedInfo,
+    } = await storeFiles(parts, record, {
+      ...(goMod === undefined ? {} : { mod: { bytes: goMod, h1: modH1 } }),
+      ...(checked === undefined ? {} : { zip: checked }),
+      ...(parsedInfo === undefined ? {} : { info: parsedInfo }),
+    });
 
     const held: Extent = fetching.zip || record.held === "whole" ? "whole" : "mod";
     return {
       goMod,
+      seen: {
+        ...(parsedInfo === undefined ? {} : { time: parsedInfo.time ?? null }),
+        hashes: {
+          ...(modH1 === undefined ? {} : { mod: modH1 }),
+          ...(checked === undefined ? {} : { zip: checked.h1 }),
+        },
+      },
       bytes:
         (goMod?.byteLength ?? 0) + (infoBytes?.byteLength ?? 0) + (body === undefined ? 0 : sizeOf(body)),
       added: {
@@ -147,93 +158,4 @@ function provenFields(proofs: readonly Proof[]): Partial<Fetched> {
   if (first === undefined) return {};
   const sumdbRecords = Object.fromEntries(proofs.map(({ database, record }) => [database.name, record.id]));
   return { sumdbRecords, modH1: first.record.goMod, zipH1: first.record.zip };
-}
-
-function parseInfoOf(version: ModuleVersion, bytes: Uint8Array): Info {
-  try {
-    return parseInfo(bytes, version.version);
-  } catch (cause) {
-    const subject = formatModuleVersion(version);
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new MirrorError("malformed", subject, `${subject}: .info: ${reason}`, { cause, evidence: bytes });
-  }
-}
-
-interface Stored {
-  readonly sha256: Sha256;
-  readonly size: number;
-}
-
-async function storeMod(
-  parts: FetchParts,
-  version: ModuleVersion,
-  goMod: Uint8Array,
-  h1: H1 | undefined,
-): Promise<Stored> {
-  const key = modKey(version);
-  const sha256 = sha256Of(goMod);
-  if ((await parts.tree.create(key, goMod, sha256)) === "exists") {
-    const stored = await parts.tree.get(key, LARGEST_GO_MOD);
-    if (stored === undefined) throw vanished(key);
-    if (h1OfGoMod(stored.bytes) !== h1) throw damaged(version, key);
-  }
-  return { sha256, size: goMod.byteLength };
-}
-
-/** Two upstreams may compress differently: where a zip is there with the same h1, it stays, and its SHA-256 counts. */
-async function storeZip(parts: FetchParts, version: ModuleVersion, body: Body, h1: H1): Promise<Stored> {
-  const key = zipKey(version);
-  const sha256 = isSpool(body) ? body.sha256 : sha256Of(body);
-  if ((await parts.tree.create(key, body, sha256)) === "created") return { sha256, size: sizeOf(body) };
-  const stored = await parts.tree.open(key);
-  if (stored === undefined) throw vanished(key);
-  try {
-    const present = await checkStoredZip(parts, stored, version).catch((thrown: unknown) => {
-      // Cut short, or no zip at all: upstream's is proven, so it is the tree's that is wrong.
-      throw asMirrorError(thrown, key).class === "malformed" ? damaged(version, key) : thrown;
-    });
-    if (present.h1 !== h1) throw damaged(version, key);
-    return { sha256: present.sha256, size: stored.size };
-  } finally {
-    await stored.close();
-  }
-}
-
-async function checkStoredZip(
-  parts: Pick<MirrorParts, "zips">,
-  stored: StoredObject,
-  version: ModuleVersion,
-): Promise<{ h1: H1; sha256: Sha256 }> {
-  const running = sha256Stream();
-  for await (const chunk of stored.stream()) running.update(chunk);
-  const checked = await parts.zips.checkStored(stored, version);
-  return { h1: checked.h1, sha256: running.digest() };
-}
-
-/** The first one stays: Time and Origin may differ between upstreams, the version cannot. */
-async function storeInfo(
-  parts: FetchParts,
-  version: ModuleVersion,
-  info: Info,
-): Promise<{ sha256: Sha256; time: string | undefined }> {
-  const key = infoKey(version);
-  const bytes = new TextEncoder().encode(printInfo(info));
-  const sha256 = sha256Of(bytes);
-  if ((await parts.tree.create(key, bytes, sha256)) === "created") return { sha256, time: info.time };
-  const stored = await parts.tree.get(key, LARGEST_INFO);
-  if (stored === undefined) throw vanished(key);
-  return { sha256: sha256Of(stored.bytes), time: parseInfoOf(version, stored.bytes).time };
-}
-
-function vanished(key: TreeKey): MirrorError {
-  return new MirrorError("transient", key, `${key}: was there and is gone; try again`);
-}
-
-function damaged(version: ModuleVersion, key: TreeKey): MirrorError {
-  const subject = formatModuleVersion(version);
-  return new MirrorError(
-    "mismatch",
-    subject,
-    `${subject}: the tree's ${key} is not what is proven; run \`modferry verify\`, remove that file and sync again`,
-  );
 }

@@ -5,6 +5,7 @@ import type { LedgerItem } from "./ledger-entries.ts";
 import { type Pause, readPause } from "./pause.ts";
 import type { Clock, Ledger } from "./ports.ts";
 import type { State } from "./records.ts";
+import { type ChecksumJobStatus, checksumJobStatus } from "./scrub/checksum-order.ts";
 import { parseHostState } from "./throttle.ts";
 import { type Tick, tickOf } from "./ticks.ts";
 import { parseItemName } from "./upstream-state.ts";
@@ -46,6 +47,8 @@ export interface Figures {
   readonly pause: Pause | undefined;
   /** What operators have taken out, as long as it is, the first one first; at most MOST_BLOCKS. */
   readonly blocks: readonly BlockStatus[];
+  /** What was last heard of jobs by which S3 hashes the tree's files; absent where none was ever ordered. */
+  readonly checksumJobs?: readonly ChecksumJobStatus[];
 }
 
 /** As many blocks are named: a mirror has a few. */
@@ -102,24 +105,26 @@ export interface UpstreamStatus {
 export async function readFigures(parts: FigureParts): Promise<Figures> {
   const { ledger, now } = parts;
   const at = now();
-  const [states, feeds, databases, upstreams, ticks, pause, blocks] = await Promise.all([
+  const [states, feeds, databases, upstreams, controls, pause, blocks] = await Promise.all([
     Promise.all(OPEN_STATES.map((state) => stateStatus(ledger, state))),
     Promise.all(parts.feeds.map((feed) => feedStatus(ledger, feed, at))),
     Promise.all(parts.databases.map((database) => databaseStatus(ledger, database))),
     upstreamsOf(ledger),
-    itemsOf(ledger, "control", tickOf),
+    itemsOf(ledger, "control", (item) => tickOf(item) ?? checksumJobStatus(item)),
     readPause(ledger, at),
     itemsOf(ledger, "block", blockStatus),
   ]);
+  const checksumJobs = controls.filter((control) => "job" in control);
   return {
     at,
     feeds: feeds.filter((feed) => feed !== undefined),
-    ticks,
+    ticks: controls.filter((control) => "took" in control),
     states,
     databases: databases.filter(({ size, stopped }) => size > 0 || stopped !== undefined),
     upstreams,
     pause,
     blocks: blocks.sort((a, b) => a.since - b.since).slice(0, MOST_BLOCKS),
+    ...(checksumJobs.length > 0 && { checksumJobs }),
   };
 }
 

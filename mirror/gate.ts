@@ -4,7 +4,7 @@ import { compareVersions, formatModuleVersion, type ModuleVersion } from "../gom
 import { isRetracted, latestOf } from "../gomod/version-query.ts";
 import { blockOf, freshBlocks, refusalOfBlock } from "./blocks.ts";
 import { MirrorError } from "./errors.ts";
-import { fetchVersion, LARGEST_GO_MOD } from "./fetch.ts";
+import { fetchVersion } from "./fetch.ts";
 import { type Fetched, fetched } from "./fetched-record.ts";
 import type { MirrorParts } from "./parts.ts";
 import { claimOf, isPinned } from "./pin-claim.ts";
@@ -15,6 +15,7 @@ import { unprovenBy } from "./prove-version.ts";
 import { covers, type VersionRecord } from "./records.ts";
 import { type Refusal, refusalOf } from "./refusal.ts";
 import { sightingsOf } from "./sightings.ts";
+import { LARGEST_GO_MOD } from "./store-files.ts";
 import { modKey } from "./tree-keys.ts";
 
 type GateParts = Pick<

@@ -1,7 +1,6 @@
-import { acceptRequest } from "./accept.ts";
+import { type AcceptParts, acceptRequest } from "./accept.ts";
 import { asMirrorError, type MirrorError } from "./errors.ts";
 import type { RequestKey } from "./orders.ts";
-import type { MirrorParts } from "./parts.ts";
 import { parseRequestInboxKey } from "./requests.ts";
 
 /** A request that was handed in, and is not one. */
@@ -17,7 +16,7 @@ export interface RefusedRequest {
  * @returns those that were refused; the others are under way.
  */
 export async function acceptInbox(
-  parts: MirrorParts,
+  parts: AcceptParts,
 ): Promise<{ readonly accepted: number; readonly refused: readonly RefusedRequest[] }> {
   const refused: RefusedRequest[] = [];
   let accepted = 0;

@@ -8,6 +8,7 @@ import { OutOfTime } from "./go-mod-loader.ts";
 import type { RequestKey } from "./orders.ts";
 import type { Deadline, MirrorParts } from "./parts.ts";
 import type { Upstream } from "./ports.ts";
+import { parseRequestKey } from "./requests.ts";
 import { withinTime } from "./within-time.ts";
 
 /** What is kept of one request's lists, in bytes as upstream sent them; beyond that they are asked again. */
@@ -29,6 +30,12 @@ type Entry = z.output<typeof entry>;
 /** Beside the request's closure. */
 function keptListsKey({ name, time }: RequestKey): string {
   return `requests/${name}/${time}/lists.ndjson.zst`;
+}
+
+/** @returns undefined when `key` is not one of a request's kept lists. */
+export function parseKeptListsKey(key: string): RequestKey | undefined {
+  const [, request] = /^requests\/(.+)\/lists\.ndjson\.zst$/.exec(key) ?? [];
+  return request === undefined ? undefined : parseRequestKey(request);
 }
 
 /**

@@ -48,18 +48,20 @@ export async function noteFetched(
 
 /**
  * Notes what keeps a version's zip out, with what was stored of the rest of it.
+ * @param judged its record, as the refusal is about it.
  * @returns the record as it is stored now.
  */
 export async function noteRefused(
   parts: OutcomeParts,
-  version: ModuleVersion,
+  judged: VersionRecord,
   added: Fetched,
   refusal: Refusal,
 ): Promise<VersionRecord | undefined> {
+  const version: ModuleVersion = { path: judged.path, version: judged.version };
   let counted = false;
   const refuse = (current: VersionRecord | undefined) => {
-    const after = current && refused(current, refusal, added, parts.now());
-    counted = after !== current;
+    const after = current && refused(current, judged, refusal, added, parts.now());
+    counted = after !== current && after?.state === refusal.state;
     return after;
   };
   const [record] = await updateRecords(parts.ledger, [version], refuse, changedEntry(parts.now));

@@ -28,10 +28,19 @@ export interface StoredObject {
   readonly etag: string;
   /** Reads `length` bytes at `offset`; fewer only at the end. A ZipSource is one of these. */
   read(offset: number, length: number): Promise<Uint8Array>;
+  /** As `read`, into memory that is there: as many bytes as are at hand, 0 at the end; absent where it gains nothing. */
+  readInto?(offset: number, room: Uint8Array): Promise<number>;
   /** The whole content, or bytes `start` to `end` (both inclusive) of it. */
   stream(range?: { readonly start: number; readonly end: number }): AsyncIterable<Uint8Array>;
   /** Gives back what the object holds open; safe to call twice. */
   close(): Promise<void>;
+}
+
+/** An object that is to be created. */
+export interface TreeObject {
+  readonly key: TreeKey;
+  readonly body: Body;
+  readonly sha256: Sha256;
 }
 
 /**
@@ -46,6 +55,11 @@ export interface Tree {
    * @param sha256 of the body; the store refuses other bytes with MirrorError transient (damaged on the way).
    */
   create(key: TreeKey, body: Body, sha256: Sha256): Promise<"created" | "exists">;
+  /**
+   * As `create` for each of these, begun in their order; all are durable on return. A crash leaves any of them, each all or
+   * nothing. Absent in a tree that gains nothing by it.
+   */
+  readonly createAll?: (objects: readonly TreeObject[]) => Promise<("created" | "exists")[]>;
   /**
    * Replaces a mutable object (list, @latest, the tree head), or in a copy of a tree any that differs, if it still is what
    * was read: a reader sees the one or the other whole, and never none.
@@ -65,6 +79,8 @@ export interface Tree {
     key: TreeKey,
     limit: number,
   ): Promise<{ readonly bytes: Uint8Array; readonly etag: string } | undefined>;
+  /** As `get`, of any size and without the ETag, where that costs something. */
+  readonly content?: (key: TreeKey) => Promise<Uint8Array | undefined>;
   /** An object to be read in parts; undefined when there is none. */
   open(key: TreeKey): Promise<StoredObject | undefined>;
   /**
@@ -120,6 +136,12 @@ export interface Ledger {
    */
   write(changes: readonly RecordChange[]): Promise<(VersionRecord | "changed")[]>;
   /**
+   * Deletes those of these records whose stored revision is theirs, each on its own; the journal stays. Only for what is
+   * REMOVED: no list, no snapshot and no request has it. Durable on return.
+   * @returns how many are gone by this call.
+   */
+  forget(records: readonly VersionRecord[]): Promise<number>;
+  /**
    * Every record, in an order of the ledger's own, which stays the same; from behind `after` on, which it has given before.
    * What is written meanwhile may or may not appear.
    */
@@ -166,6 +188,8 @@ export interface Ledger {
   readRequest(key: RequestKey): Promise<RequestRecord | undefined>;
   /** As `write`: only if the stored revision is the one in `record`. */
   writeRequest(record: RequestRecord): Promise<RequestRecord | "changed">;
+  /** Deletes a request, with what it waits for, if the stored revision is the record's. @returns whether by this call. */
+  forgetRequest(record: RequestRecord): Promise<boolean>;
   /** Every request. In no promised order. */
   requests(): AsyncIterable<RequestRecord>;
   /** Requests whose `due` is at or before `before`, at most `limit`. */

@@ -6,10 +6,10 @@ import { isPseudoVersion } from "../gomod/pseudo-version.ts";
 import { formatModuleVersion, type ModuleVersion, type Version } from "../gomod/version.ts";
 import { latestOf } from "../gomod/version-query.ts";
 import { MirrorError } from "./errors.ts";
-import { LARGEST_GO_MOD, LARGEST_INFO } from "./fetch.ts";
 import type { JournalEntry } from "./ledger-entries.ts";
 import type { MirrorParts } from "./parts.ts";
 import { dependable } from "./records.ts";
+import { LARGEST_GO_MOD, LARGEST_INFO } from "./store-files.ts";
 import { infoKey, latestKey, listKey, modKey } from "./tree-keys.ts";
 import { changeOf } from "./update.ts";
 

@@ -12,6 +12,7 @@ import type { MirrorParts } from "./parts.ts";
 import { sweepPolicy } from "./policy-sweep.ts";
 import { ORDER_LOST_AFTER, type VersionRecord } from "./records.ts";
 import type { RequestRecord } from "./requests.ts";
+import { underLease } from "./tick-lease.ts";
 import { finishUnblocks } from "./unblock.ts";
 import { updateRecords, updateRequest } from "./update.ts";
 
@@ -96,11 +97,14 @@ async function finishByHand(parts: MirrorParts, deadline: Deadline): Promise<voi
   const blocks = await readAllBlocks(parts.ledger);
   const blocked = await Promise.allSettled([finishBlocks(parts, blocks, deadline)]);
   await finishUnblocks(parts, blocks, deadline);
-  for (const result of blocked) if (result.status === "rejected") throw result.reason;
+  for (const result of blocked) {
+    if (result.status === "rejected") throw result.reason;
+    if (result.value !== undefined) continue;
+    const message =
+      "blocks: another process takes out or gives back, or died at it; a reconcile in some minutes goes on";
+    throw new MirrorError("transient", "blocks", message);
+  }
 }
-
-/** A tick's lease, in ms: just above the 300 s that a function may run. */
-const TICK_LEASE = 330_000;
 
 /** A scheduled reconcile: nothing where another one is still at work. */
 export async function reconcileTick(
@@ -108,14 +112,11 @@ export async function reconcileTick(
   owner: string,
   deadline: Deadline = noDeadline,
 ): Promise<Reconciled & { readonly skipped: boolean }> {
-  const now = parts.now();
-  if (!(await parts.ledger.takeLease("reconcile", owner, now, now + TICK_LEASE)))
-    return { orders: 0, failed: [], isFull: false, skipped: true };
-  try {
-    return { ...(await reconcile(parts, { onlyWriter: false, owner, deadline })), skipped: false };
-  } finally {
-    await parts.ledger.releaseLease("reconcile", owner);
-  }
+  const options = { onlyWriter: false, owner, deadline };
+  const done = await underLease(parts, "reconcile", owner, () => reconcile(parts, options));
+  return done === undefined
+    ? { orders: 0, failed: [], isFull: false, skipped: true }
+    : { ...done, skipped: false };
 }
 
 /** What the index names is read again: it may lag. */

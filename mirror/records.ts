@@ -68,6 +68,8 @@ export interface VersionRecord {
   readonly due?: number;
   /** Of REMOVING alone (mirror/garbage/removal.ts). */
   readonly removal?: Removal;
+  /** Of REMOVED: since when. */
+  readonly removedAt?: number;
 }
 
 /** How far the collection of a version has come. Times in ms since the epoch. */
@@ -162,8 +164,10 @@ export function want(
   const widened = wider === record.wanted ? record : { ...record, wanted: wider };
   if (record.state === "REMOVING") return wantedWhileRemoving(record, wanted, now);
   // Its hashes stay: where no database covers it, what comes now is compared with what was first seen.
-  if (record.state === "REMOVED")
-    return { ...record, state: "PENDING", wanted, wish, wantedAt: now, due: now + ORDER_LOST_AFTER };
+  if (record.state === "REMOVED") {
+    const { removedAt: _removed, ...rest } = record;
+    return { ...rest, state: "PENDING", wanted, wish, wantedAt: now, due: now + ORDER_LOST_AFTER };
+  }
   // What was taken out by hand comes back by hand.
   if (record.state === "PENDING" || record.state === "BLOCKED") return widened;
   if (record.state === "READY") {

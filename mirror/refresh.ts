@@ -1,6 +1,6 @@
 import pLimit from "p-limit";
 import { formatModuleVersion, type ModuleVersion } from "../gomod/version.ts";
-import { decide } from "./decision.ts";
+import { decide, type Seen } from "./decision.ts";
 import { asMirrorError, type ErrorClass, type MirrorError } from "./errors.ts";
 import { keepEvidence } from "./evidence.ts";
 import { failed } from "./failed-record.ts";
@@ -18,9 +18,9 @@ const VERSIONS_AT_ONCE = 4;
 
 /** What became of a version of which upstream was asked again. */
 export type Refreshed = { readonly version: ModuleVersion } & (
-  | { readonly outcome: "unchanged" }
+  | ({ readonly outcome: "unchanged" } & OtherTime)
   /** These were missing or damaged, and are as they are proven to be again. */
-  | { readonly outcome: "restored"; readonly files: readonly TreeKey[] }
+  | ({ readonly outcome: "restored"; readonly files: readonly TreeKey[] } & OtherTime)
   /** Upstream has other bytes than we: ours stay, and are served where a database has proven them. */
   | { readonly outcome: "differs"; readonly message: string }
   /** It was not asked for. */
@@ -28,6 +28,11 @@ export type Refreshed = { readonly version: ModuleVersion } & (
   /** It could not be had; ours is as it was. */
   | { readonly outcome: "failed"; readonly class: ErrorClass; readonly message: string }
 );
+
+interface OtherTime {
+  /** Upstream's `.info` has another Time now, with the same files: ours stays as it is. Both verbatim. */
+  readonly time?: { readonly upstream: string; readonly ours: string };
+}
 
 type RefreshParts = Pick<
   MirrorParts,
@@ -60,11 +65,14 @@ async function refresh(
   try {
     const { missing, damaged } = await inspectFiles(parts.tree, { ...record, held: storedOf(record) });
     for (const file of damaged) await keepEvidence(parts.vault, file.problem);
-    const added = await fetchAnew(parts, record, damaged);
+    const { added, seen } = await fetchAnew(parts, record, damaged);
     const refresh = (current: VersionRecord | undefined) => current && refreshed(current, added, parts);
     await updateRecords(parts.ledger, [version], refresh, changedEntry(parts.now));
     const files = [...missing, ...damaged.map(({ key }) => key)];
-    return files.length === 0 ? { version, outcome: "unchanged" } : { version, outcome: "restored", files };
+    const time = otherTime(parts, record, added, seen);
+    return files.length === 0
+      ? { version, outcome: "unchanged", ...time }
+      : { version, outcome: "restored", files, ...time };
   } catch (thrown) {
     const error = asMirrorError(thrown, formatModuleVersion(version));
     await keepEvidence(parts.vault, error);
@@ -84,6 +92,28 @@ function refusal(parts: RefreshParts, record: VersionRecord | undefined): string
   return action === "refetch" ? undefined : `is ${record.state}: ${reason}`;
 }
 
+/** The decision table's `time differs`, of what was compared just now; nothing where the new `.info` is the one stored. */
+function otherTime(
+  parts: RefreshParts,
+  record: VersionRecord,
+  added: Fetched,
+  seen: Pick<Seen, "time" | "hashes">,
+): OtherTime {
+  const { time: upstream } = seen;
+  const { time: ours } = record;
+  if (typeof upstream !== "string" || ours === undefined || added.time === upstream) return {};
+  const provable = parts.databasesFor(record.path).length > 0;
+  const held = { ...record, state: "READY" } as const;
+  const { reason } = decide(held, {
+    ...seen,
+    wanted: record.held === "whole" ? "whole" : "mod",
+    by: "request",
+    provable,
+    now: parts.now(),
+  });
+  return reason === "time differs" ? { time: { upstream, ours } } : {};
+}
+
 /**
  * As for a version of which nothing is held, so that every database proves it and every file is compared: what is there
  * and right stays (fetchVersion); what is damaged goes right before it is stored again, proven by then. A crash in
@@ -93,12 +123,11 @@ async function fetchAnew(
   parts: RefreshParts,
   record: VersionRecord,
   damaged: readonly Damaged[],
-): Promise<Fetched> {
+): Promise<{ added: Fetched; seen: Pick<Seen, "time" | "hashes"> }> {
   const { sumdbRecords: _proven, ...rest } = record;
   const wanted = storedOf(record) === "whole" ? "whole" : "mod";
   const asNew: VersionRecord = { ...rest, held: "nothing", wanted };
-  const { added } = await fetchVersion({ ...parts, tree: withoutDamage(parts.tree, damaged) }, asNew);
-  return added;
+  return await fetchVersion({ ...parts, tree: withoutDamage(parts.tree, damaged) }, asNew);
 }
 
 /** @returns the same object where nothing has changed, so that nothing is written. */

@@ -105,6 +105,8 @@ export interface RequestRecord extends RequestKey {
   /** Tries of its resolution that had no time for all of it, in a row. */
   readonly tries?: number;
   readonly due?: number;
+  /** Of ENDED: since when. */
+  readonly endedAt?: number;
 }
 
 const inboxKey = /^inbox\/requests\/(.+)\.json$/;

@@ -22,8 +22,9 @@ const LISTS_AT_ONCE = 16;
  * Looks how far a request has come: lists every root whose closure is held, and notes the request as DONE, as RESOLVED
  * while some of it is being fetched, or as INCOMPLETE and due again when the first missing version is. Where a go.mod
  * has come that the graph was loaded without, it is resolved again. May run at any time, twice, or at once.
+ * @param relist look whether lists have what the ledger says they have, too.
  */
-export async function settle(parts: SettleParts, request: RequestKey): Promise<Missing[]> {
+export async function settle(parts: SettleParts, request: RequestKey, relist = false): Promise<Missing[]> {
   for (let race = 0; race < MOST_RACES; race++) {
     // Read first: a resolution that is done in the meantime has another closure, and has changed this.
     const before = await parts.ledger.readRequest(request);
@@ -31,7 +32,7 @@ export async function settle(parts: SettleParts, request: RequestKey): Promise<M
     if (before?.state === "ENDED") return [];
     const closure = await readClosure(parts.vault, request);
     const records = await recordsOf(parts, closure.needs);
-    await listRoots(parts, closure, records);
+    await listRoots(parts, closure, records, relist);
     const missing = await missingIn(parts, request, closure, records);
     // OPEN: it is being resolved, and settled after that.
     if (before === undefined || before.state === "OPEN" || before.state === "REFUSED") return missing;
@@ -82,10 +83,15 @@ function soonest(
 }
 
 /** One module's list that cannot be written stops none of the others. @throws the first of what went wrong. */
-async function listRoots(parts: SettleParts, closure: ClosureFile, records: Records): Promise<void> {
+async function listRoots(
+  parts: SettleParts,
+  closure: ClosureFile,
+  records: Records,
+  relist: boolean,
+): Promise<void> {
   const byPath = new Map<ModulePath, Version[]>();
   for (const { root, needs } of closure.roots) {
-    if (records.get(formatModuleVersion(root))?.listed === true) continue;
+    if (!relist && records.get(formatModuleVersion(root))?.listed === true) continue;
     if (!needs.every((need) => isHeld(need, records))) continue;
     const versions = byPath.get(root.path);
     if (versions === undefined) byPath.set(root.path, [root.version]);

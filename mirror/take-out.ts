@@ -80,10 +80,20 @@ function blocked(record: VersionRecord, { name, reason }: Block, now: number): V
 /** Zips up to this size are moved side by side: one is in memory as a whole meanwhile. */
 const SMALL_ZIP = 16 * 1024 * 1024;
 
-/** The second part: takes out what is still there of BLOCKED versions; of others nothing. */
-export async function takeOut(parts: TakeOutParts, records: readonly VersionRecord[]): Promise<void> {
-  const out = records.filter(isOut);
-  await unpublishAll(parts, out);
+/**
+ * The second part: takes out what is still there of BLOCKED versions.
+ * @param alsoUnnoted and, of what the gate keeps out, the zip that a worker stored and did not note, for it died, or never
+ * heard that it was stored. Only once every unit of work has ended that had begun before the block: it might be noting it.
+ */
+export async function takeOut(
+  parts: TakeOutParts,
+  records: readonly VersionRecord[],
+  alsoUnnoted = false,
+): Promise<void> {
+  const isUnnoted = ({ wanted, held, removal }: VersionRecord) =>
+    wanted === "whole" && held !== "whole" && removal === undefined;
+  await unpublishAll(parts, records.filter(isOut));
+  const out = records.filter((record) => isOut(record) || (alsoUnnoted && isUnnoted(record)));
   const isSmall = ({ zipSize = Number.POSITIVE_INFINITY }: VersionRecord) => zipSize <= SMALL_ZIP;
   await Promise.all(out.filter(isSmall).map((record) => quarantine(parts, record)));
   for (const record of out) if (!isSmall(record)) await quarantine(parts, record);

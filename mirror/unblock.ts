@@ -1,5 +1,6 @@
 import { type ModuleVersion, parseModuleVersion } from "../gomod/version.ts";
 import { applyBlock, type BlockParts, logDecision } from "./block.ts";
+import { underBlockLease } from "./block-lease.ts";
 import { BlockPass, writeBlock } from "./block-pass.ts";
 import {
   type Block,
@@ -12,7 +13,7 @@ import {
   ruleOfBlock,
 } from "./blocks.ts";
 import { type Deadline, noDeadline, TIME_TO_CLOSE } from "./deadline.ts";
-import { settleRequestsOf } from "./dependents.ts";
+import { relistRequestsOf } from "./dependents.ts";
 import { MirrorError, misuse } from "./errors.ts";
 import { ERROR_BYTES } from "./failed-record.ts";
 import { firstBytes } from "./first-bytes.ts";
@@ -23,6 +24,9 @@ import { updateRecords } from "./update.ts";
 
 /** BLOCKED records are read so many at a time. */
 const PAGE = 500;
+
+/** So long an unblock waits for another that is at blocks, in ms: longer than the lease of one that died. */
+const PATIENCE = 125_000;
 
 /** What an unblock has given back. */
 export interface GivenBack {
@@ -36,7 +40,8 @@ export interface GivenBack {
 /**
  * Lets what a block took out come back: its zips from quarantine, compared with their proven hash, its places in lists.
  * What was never here whole is fetched as the policy says. Doing it again after a crash goes on.
- * @throws MirrorError misuse where there is no such block, and nothing that it took out.
+ * @throws MirrorError misuse where there is no such block, and nothing that it took out; transient where another is at
+ * blocks and does not end.
  */
 export async function unblock(
   parts: BlockParts,
@@ -44,8 +49,24 @@ export async function unblock(
   by: string,
   deadline: Deadline = noDeadline,
 ): Promise<GivenBack> {
-  const item = await parts.ledger.readItem("block", name);
-  const block = item && parseBlock(item);
+  const given = await underBlockLease(
+    parts,
+    deadline,
+    (within) => unblockAlone(parts, name, by, within),
+    Math.min(PATIENCE, Math.max(0, deadline.remaining() - TIME_TO_CLOSE)),
+  );
+  if (given !== undefined) return given;
+  const message = `${name}: something is just being taken out or given back, as for a large pattern; unblock it in some minutes`;
+  throw new MirrorError("transient", name, message);
+}
+
+async function unblockAlone(
+  parts: BlockParts,
+  name: string,
+  by: string,
+  deadline: Deadline,
+): Promise<GivenBack> {
+  const block = await read(parts.ledger, name);
   const inForce = block !== undefined && block.lifted === undefined;
   if (!inForce && !(await hasTakenOut(parts.ledger, name))) {
     const names = (await readBlocks(parts.ledger)).map((other) => other.name);
@@ -75,21 +96,31 @@ export async function finishUnblocks(
   blocks: readonly Block[],
   deadline: Deadline = noDeadline,
 ): Promise<number> {
-  let finished = 0;
-  for (const block of blocks) {
-    if (block.lifted === undefined) continue;
-    if (deadline.remaining() < TIME_TO_CLOSE) break;
-    const safe = block.lifted + ORDER_LOST_AFTER;
-    const began = block.progress?.since ?? parts.now();
-    if (block.progress === undefined && began < safe) continue;
-    const { unfinished } = await giveBack(parts, block, deadline);
-    if (unfinished || began < safe) continue;
-    const item = await parts.ledger.readItem("block", block.name);
-    const known = item && parseBlock(item);
-    // Where it has been blocked again meanwhile, it stays.
-    if (known?.lifted === block.lifted && (await parts.ledger.deleteItem(printBlock(known)))) finished++;
-  }
-  return finished;
+  const isDue = ({ lifted, progress }: Block) =>
+    lifted !== undefined && (progress !== undefined || parts.now() >= lifted + ORDER_LOST_AFTER);
+  const due = blocks.filter(isDue);
+  if (due.length === 0) return 0;
+  const finished = await underBlockLease(parts, deadline, async (within) => {
+    let forgotten = 0;
+    for (const { name } of due) {
+      if (within.remaining() < TIME_TO_CLOSE) break;
+      const block = await read(parts.ledger, name);
+      if (block?.lifted === undefined || !isDue(block)) continue;
+      const began = block.progress?.since ?? parts.now();
+      const { unfinished } = await giveBack(parts, block, within);
+      if (unfinished || began < block.lifted + ORDER_LOST_AFTER) continue;
+      const known = await read(parts.ledger, name);
+      // Where it has been blocked again meanwhile, it stays.
+      if (known?.lifted === block.lifted && (await parts.ledger.deleteItem(printBlock(known)))) forgotten++;
+    }
+    return forgotten;
+  });
+  return finished ?? 0;
+}
+
+async function read(ledger: Pick<Ledger, "readItem">, name: string): Promise<Block | undefined> {
+  const item = await ledger.readItem("block", name);
+  return item && parseBlock(item);
 }
 
 /** @returns the block as it is now. */
@@ -125,7 +156,7 @@ async function giveBack(parts: BlockParts, block: Block, deadline: Deadline): Pr
   const isMeant = (version: ModuleVersion) => isNamed(block.name, version);
   const dependents =
     records &&
-    (!owed || (await pass.step("dependents", (after) => settleRequestsOf(parts, isMeant, pass.walk(after)))));
+    (!owed || (await pass.step("dependents", (after) => relistRequestsOf(parts, isMeant, pass.walk(after)))));
   if (!dependents) return { versions, restored, unfinished: true };
   if (owed) await pass.end();
   return { versions, restored };
@@ -143,7 +174,7 @@ async function release(parts: BlockParts, record: VersionRecord): Promise<boolea
     () => ({ event: "unblocked", version: { path, version }, at: parts.now() }),
   );
   parts.report({ event: "unblocked", version: { path, version } });
-  // Listed again by its requests, which know whether what it needs is held (settleRequestsOf).
+  // Listed again by its requests, which know whether what it needs is held (relistRequestsOf).
   if (note !== undefined) await markReleased(parts, record, note);
   return ready;
 }

@@ -7,10 +7,10 @@ import { OfflineClient } from "../sumdb/offline-client.ts";
 import { FULL_TILE_SIZE, type Tile } from "../sumdb/tile.ts";
 import { openTreeHead } from "../sumdb/tree-head.ts";
 import { asMirrorError } from "./errors.ts";
-import { LARGEST_GO_MOD, LARGEST_INFO } from "./fetch.ts";
 import { describeStop } from "./fork-stop.ts";
 import type { Ledger, Tree, ZipChecker } from "./ports.ts";
 import { LARGEST_LIST } from "./publish.ts";
+import { LARGEST_GO_MOD, LARGEST_INFO } from "./store-files.ts";
 import { LARGEST_LOOKUP } from "./stored-lookup.ts";
 import {
   infoKey,

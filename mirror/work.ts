@@ -103,7 +103,7 @@ async function fetchRecord(
       proven && covers(record.held, record.wanted)
         ? { added: { held: record.held }, bytes: 0, refusal: undefined }
         : await withinTime(fetchAllowed(parts, record), deadline, formatModuleVersion(version));
-    if (refusal !== undefined) return void (await noteRefused(parts, version, added, refusal));
+    if (refusal !== undefined) return void (await noteRefused(parts, record, added, refusal));
     // Before the record: nothing is ordered again for one that says whole, so a crash here must not leave it without.
     if (added.held === "whole") await listThere();
     const noted = await noteFetched(parts, version, added, bytes);

@@ -1,5 +1,5 @@
 import { FormatError } from "../gomod/format-error.ts";
-import { HASH_SIZE, type Hash, MAX_TREE_SIZE, nodeHash, splitStoredHashIndex } from "./tlog.ts";
+import { HASH_SIZE, type Hash, MAX_TREE_SIZE, pairHash, splitStoredHashIndex } from "./tlog.ts";
 
 /** The height of all tiles that the go command asks for (golang.org/x/mod/sumdb, Client.tileHeight). */
 const TILE_HEIGHT = 8;
@@ -150,6 +150,12 @@ export function hashFromTile(tile: Tile, bytes: Uint8Array, index: number): Hash
 /** The root over a power of two of hashes that lie side by side (tlog, tileHash). */
 export function rootOfLeaves(bytes: Uint8Array): Hash {
   if (bytes.length === HASH_SIZE) return bytes;
-  const half = bytes.length / 2;
-  return nodeHash(rootOfLeaves(bytes.subarray(0, half)), rootOfLeaves(bytes.subarray(half)));
+  // Level by level in one buffer: a tile has 255 nodes, and a Buffer for each costs five times its hash.
+  const level = Buffer.from(bytes);
+  for (let count = bytes.length / HASH_SIZE / 2; count >= 1; count /= 2)
+    for (let at = 0; at < count; at++) {
+      const pair = level.subarray(2 * at * HASH_SIZE, 2 * (at + 1) * HASH_SIZE);
+      level.write(pairHash(pair), at * HASH_SIZE, "latin1");
+    }
+  return Buffer.from(level.subarray(0, HASH_SIZE));
 }

@@ -42,6 +42,16 @@ export function nodeHash(left: Hash, right: Hash): Hash {
   return hash("sha256", input, "buffer");
 }
 
+/** What nodeHash hashes; its callers are synchronous. */
+const PAIR = new Uint8Array(1 + 2 * HASH_SIZE);
+PAIR[0] = 1;
+
+/** As nodeHash of two hashes that lie side by side, as a string of bytes (latin1). */
+export function pairHash(pair: Uint8Array): string {
+  PAIR.set(pair, 1);
+  return hash("sha256", PAIR, "binary");
+}
+
 /**
  * Where the `n`th hash of `level` is stored: each hash follows the last one it is made of (tlog, StoredHashIndex).
  * Divisions of floats, not shifts: indexes go beyond 32 bits.

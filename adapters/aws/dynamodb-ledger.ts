@@ -71,6 +71,11 @@ export class DynamoDbLedger extends DynamoDbSeries implements Ledger {
     return settled(changes.map((change) => this.#writeOne(change)));
   }
 
+  async forget(records: readonly VersionRecord[]): Promise<number> {
+    const gone = await settled(records.map((record) => this.#delete(versionKey(record), record.revision)));
+    return gone.filter((isGone) => isGone).length;
+  }
+
   async *records(after?: ModuleVersion): AsyncIterable<VersionRecord> {
     const ofVersions: Condition = {
       expression: "begins_with(#pk, :pk) AND begins_with(#sk, :sk)",
@@ -178,6 +183,17 @@ export class DynamoDbLedger extends DynamoDbSeries implements Ledger {
     return (await this.table.putIf(items.printRequest(next), stillAt(record.revision))) ? next : "changed";
   }
 
+  /** What it waits for first: a crash leaves a request without orders, which is forgotten the same way. */
+  async forgetRequest(record: RequestRecord): Promise<boolean> {
+    const current = await this.readRequest(record);
+    if (current?.revision !== record.revision) return false;
+    const orders: ItemKey[] = [];
+    for await (const item of this.table.query(below(ordersPartition(record), ORDER_PREFIX)))
+      orders.push(parseItemKey(item));
+    await settled(orders.map((key) => this.table.delete(key)));
+    return await this.#delete(requestKey(record), record.revision);
+  }
+
   async *requests(): AsyncIterable<RequestRecord> {
     const all = { expression: "#pk = :pk", values: { ":pk": REQUESTS_PARTITION } };
     for await (const item of this.table.query(all)) yield items.parseRequest(item);
@@ -202,6 +218,11 @@ export class DynamoDbLedger extends DynamoDbSeries implements Ledger {
       return { open: 1 };
     }
     return { open: 0 };
+  }
+
+  /** Of what was never stored there is nothing to delete, and no condition that would say so. */
+  async #delete(key: ItemKey, revision: number): Promise<boolean> {
+    return revision > 0 && (await this.table.delete(key, stillAt(revision)));
   }
 
   async #writeOne({ record, journal, work = [] }: RecordChange): Promise<VersionRecord | "changed"> {

@@ -63,9 +63,13 @@ export function sdkError(thrown: unknown): SdkError {
     $response?: { headers?: Record<string, string> };
   };
   const seconds = Number(error.$response?.headers?.["retry-after"]);
+  const code = typeof error.code === "string" ? error.code : "";
   return {
     name: typeof error.name === "string" ? error.name : "",
-    message: String(error.message || error.code || error.name || thrown),
+    // What OpenSSL says is not for people.
+    message: /^(?:ERR_SSL_|EPROTO$)/.test(code)
+      ? `no TLS connection with the endpoint comes about (${code}); check AWS_ENDPOINT_URL, and whether it should begin with http://`
+      : String(error.message || error.code || error.name || thrown),
     status: error.$metadata?.httpStatusCode,
     retryAfter: Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined,
   };

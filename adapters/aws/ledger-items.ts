@@ -45,6 +45,7 @@ const requestItem = z.strictObject({
   missing: count,
   error: z.exactOptional(z.string()),
   tries: z.exactOptional(count),
+  endedAt: z.exactOptional(z.int()),
 });
 const watermarkItem = z.strictObject({
   ...key,

@@ -66,6 +66,7 @@ const recordItem = z.strictObject({
   attempts: count,
   failingSince: z.exactOptional(z.int()),
   lastError: z.exactOptional(z.strictObject({ class: errorClass, message: z.string() })),
+  removedAt: z.exactOptional(z.int()),
   removal: z.exactOptional(
     z.strictObject({
       since: z.int(),

@@ -7,8 +7,8 @@ import {
 } from "@aws-sdk/client-s3";
 import type { Sha256 } from "../../mirror/body.ts";
 import { MirrorError } from "../../mirror/errors.ts";
+import { memoryObject } from "../../mirror/memory-object.ts";
 import type { StoredObject } from "../../mirror/ports.ts";
-import { memoryObject } from "../local/memory-object.ts";
 import { fromSdk, sdkError, translated } from "./errors.ts";
 import { bodyOf, bytesOf, chunksOf, etagOf } from "./s3-reply.ts";
 

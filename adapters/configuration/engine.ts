@@ -12,6 +12,7 @@ import { PUBLIC_DATABASE_KEY } from "../../sumdb/known-databases.ts";
 import { TILE_EXTENTS } from "../../sumdb/tile-extent.ts";
 import { egressShape } from "../egress/egress.ts";
 import { upstreamsShape } from "../upstream/upstreams-shape.ts";
+import { bundlesShape } from "./bundles-shape.ts";
 import { plainUrl } from "./fields.ts";
 import { issueText } from "./issue-text.ts";
 import { sumdbShape } from "./sumdb-shape.ts";
@@ -70,6 +71,8 @@ export const engineFields = {
   snapshots: snapshotsShape.optional(),
   /** What is kept that nothing asks for any more, and for how long (docs/garbage.md). */
   garbage: garbageShape.prefault({}),
+  /** Bundles that a deployed mirror takes from its inbox; left out: none. */
+  bundles: bundlesShape.optional(),
 };
 
 /** What fields of a configuration say of one another. */

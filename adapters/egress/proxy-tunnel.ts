@@ -82,5 +82,9 @@ function askForTunnel(
 
 function codeOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return codeOf(error.errors[0]);
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+  const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+  // Where the handshake fails in a write, Node has the code of that, and OpenSSL's reason in the text alone.
+  return code === "EPROTO" && /wrong version number|http request/.test(String(error))
+    ? "ERR_SSL_WRONG_VERSION_NUMBER"
+    : code;
 }

@@ -70,6 +70,7 @@ function namesIn(folder: string): string[] {
 }
 
 class FolderStage implements BundleStage {
+  readonly readsTaken = true;
   readonly #folder: string;
   readonly #source: BundleSource;
   readonly #threads: PackThreads;

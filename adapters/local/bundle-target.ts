@@ -1,10 +1,11 @@
 import { mkdirSync, rmdirSync, rmSync } from "node:fs";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { BundleFileWriter, BundleTarget } from "../../mirror/bundle/bundle-ports.ts";
+import type { BundleFileWriter, BundleTarget, HashedFileWriter } from "../../mirror/bundle/bundle-ports.ts";
 import type { StoredObject } from "../../mirror/ports.ts";
 import { codeOf, fileError } from "./file-error.ts";
 import { OpenFile, openPlainFile } from "./plain-file.ts";
+import { FileWrittenApart } from "./written-apart.ts";
 
 /** A BundleTarget in a folder, which may be on a stick: neither links nor rights are asked of its file system. */
 export class BundleFolder implements BundleTarget {
@@ -20,6 +21,15 @@ export class BundleFolder implements BundleTarget {
     try {
       mkdirSync(dirname(path), { recursive: true });
       return await FolderFileWriter.create(path);
+    } catch (error) {
+      throw fileError(error, path);
+    }
+  }
+
+  async createHashed(name: string): Promise<HashedFileWriter> {
+    const path = join(this.#root, name);
+    try {
+      return new FileWrittenApart(path, syncFolder);
     } catch (error) {
       throw fileError(error, path);
     }
@@ -50,8 +60,13 @@ export async function openFile(path: string): Promise<StoredObject | undefined> 
   }
 }
 
+/** Smaller writes are gathered: a list comes line by line. */
+const GATHERED = 256 * 1024;
+
 /** Temporary file, fsync, rename, fsync of the folder where the file system has such. */
 class FolderFileWriter implements BundleFileWriter {
+  readonly #gathered = Buffer.allocUnsafe(GATHERED);
+  #filled = 0;
   readonly #path: string;
   readonly #temporary: string;
   #handle: FileHandle | undefined;
@@ -69,8 +84,10 @@ class FolderFileWriter implements BundleFileWriter {
 
   async write(bytes: Uint8Array): Promise<void> {
     try {
-      for (let at = 0; at < bytes.byteLength; )
-        at += (await (this.#handle as FileHandle).write(bytes, at)).bytesWritten;
+      if (this.#filled + bytes.byteLength > GATHERED) await this.#flush();
+      if (bytes.byteLength > GATHERED) return await this.#writeAll(bytes);
+      this.#gathered.set(bytes, this.#filled);
+      this.#filled += bytes.byteLength;
     } catch (error) {
       throw fileError(error, this.#path);
     }
@@ -78,6 +95,7 @@ class FolderFileWriter implements BundleFileWriter {
 
   async finish(): Promise<void> {
     try {
+      if (this.#handle !== undefined) await this.#flush();
       await this.#handle?.sync();
       await this.#handle?.close();
       this.#handle = undefined;
@@ -94,6 +112,17 @@ class FolderFileWriter implements BundleFileWriter {
     if (handle === undefined) return;
     await handle.close();
     await rm(this.#temporary, { force: true });
+  }
+
+  async #flush(): Promise<void> {
+    const filled = this.#filled;
+    this.#filled = 0;
+    await this.#writeAll(this.#gathered.subarray(0, filled));
+  }
+
+  async #writeAll(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.byteLength; )
+      at += (await (this.#handle as FileHandle).write(bytes, at)).bytesWritten;
   }
 }
 

@@ -4,12 +4,13 @@ import { dirname, join } from "node:path";
 import { comparePaths } from "../../gomod/module-path.ts";
 import { type Body, isSpool, type Sha256, type Spool, sha256Of } from "../../mirror/body.ts";
 import { MirrorError } from "../../mirror/errors.ts";
-import type { StoredObject, Tree } from "../../mirror/ports.ts";
+import { memoryObject } from "../../mirror/memory-object.ts";
+import type { StoredObject, Tree, TreeObject } from "../../mirror/ports.ts";
 import type { TreeKey } from "../../mirror/tree-keys.ts";
 import { DurableFolders, type TemporaryFolder } from "./durable-folder.ts";
 import { codeOf, fileError, notPlain } from "./file-error.ts";
 import { inTurn } from "./in-turn.ts";
-import { memoryObject } from "./memory-object.ts";
+import { linkAll } from "./link-all.ts";
 import { type FileStat, OpenFile, openPlainFile, readPlainFile } from "./plain-file.ts";
 import { damaged, discard, receiveSpool } from "./received-file.ts";
 
@@ -39,30 +40,58 @@ export class FolderTree implements Tree {
   }
 
   async create(key: TreeKey, body: Body, sha256: Sha256): Promise<"created" | "exists"> {
+    const [answer] = await this.#createTogether([{ key, body, sha256 }]);
+    return answer as "created" | "exists";
+  }
+
+  /** What is durable already is linked, and each folder fsynced once for all of it. */
+  async createAll(objects: readonly TreeObject[]): Promise<("created" | "exists")[]> {
+    if (!objects.every(({ body }) => isSpool(body) && body.isDurable))
+      return await this.#createTogether(objects);
+    const linked = await linkAll(this.#root, this.#folders, objects);
+    const answers: ("created" | "exists")[] = [];
+    for (const [at, { key, body, sha256 }] of objects.entries())
+      answers.push(linked[at] ?? (await this.create(key, body, sha256)));
+    return answers;
+  }
+
+  /** A few: all contents are brought to the disk, then get their names in order, then each folder is fsynced once. */
+  async #createTogether(objects: readonly TreeObject[]): Promise<("created" | "exists")[]> {
+    const written = await Promise.allSettled(objects.map((object) => this.#written(object)));
+    const answers: ("created" | "exists")[] = [];
+    let at = 0;
     try {
-      const path = join(this.#root, key);
-      const folder = dirname(path);
-      if (!isSpool(body) && sha256Of(body) !== sha256) throw damaged(key, sha256);
-      await this.#folders.make(folder);
-      let answer: "created" | "exists" = "exists";
-      if (isSpool(body) && body.isDurable && body.sha256 === sha256) {
-        answer = await this.#adopt(body, path, key);
-      } else if (!isThere(path)) {
-        const temporary = isSpool(body)
-          ? await receiveSpool(this.#temporary, key, body, sha256)
-          : await this.#temporary.write(body);
-        try {
-          answer = await this.#link(temporary, path);
-        } finally {
-          await discard(temporary);
-        }
+      for (const { key, body } of objects) {
+        const result = written[at] as PromiseSettledResult<string | undefined>;
+        if (result.status === "rejected") throw result.reason;
+        const path = join(this.#root, key);
+        if (result.value !== undefined) answers.push(await this.#link(result.value, path));
+        else answers.push(isSpool(body) && body.isDurable ? await this.#adopt(body, path, key) : "exists");
+        at++;
       }
+      at = 0;
       // Also for `exists`: its writer may have died, or may still be, between link and fsync.
-      await this.#folders.settle(folder);
-      return answer;
+      const folders = new Set(objects.map(({ key }) => dirname(join(this.#root, key))));
+      await this.#folders.settleAll(folders);
+      return answers;
     } catch (error) {
-      throw fileError(error, key);
+      throw fileError(error, objects[at]?.key ?? this.#root);
+    } finally {
+      for (const result of written)
+        if (result.status === "fulfilled" && result.value !== undefined) await discard(result.value);
     }
+  }
+
+  /** @returns a temporary file with its bytes, on the disk; none for what has its own, or is there. */
+  async #written({ key, body, sha256 }: TreeObject): Promise<string | undefined> {
+    const path = join(this.#root, key);
+    if (!isSpool(body) && sha256Of(body) !== sha256) throw damaged(key, sha256);
+    await this.#folders.make(dirname(path));
+    if (isSpool(body) && body.isDurable && body.sha256 === sha256) return undefined;
+    if (isThere(path)) return undefined;
+    return isSpool(body)
+      ? await receiveSpool(this.#temporary, key, body, sha256)
+      : await this.#temporary.write(body);
   }
 
   async replace(key: TreeKey, body: Body, previous: string | undefined): Promise<"replaced" | "changed"> {
@@ -118,6 +147,15 @@ export class FolderTree implements Tree {
   async get(key: TreeKey, limit: number): Promise<{ bytes: Uint8Array; etag: string } | undefined> {
     try {
       return await this.#read(key, limit);
+    } catch (error) {
+      throw fileError(error, key);
+    }
+  }
+
+  async content(key: TreeKey): Promise<Uint8Array | undefined> {
+    const path = join(this.#root, key);
+    try {
+      return this.#folders.has(dirname(path)) ? await readPlainFile(path, () => undefined) : undefined;
     } catch (error) {
       throw fileError(error, key);
     }

@@ -47,6 +47,16 @@ export class MemoryLedger extends MemorySeries implements Ledger {
     });
   }
 
+  forget(records: readonly VersionRecord[]): Promise<number> {
+    return this.call("forget", records[0] ? nameOf(records[0]) : "", () => {
+      const same = records.filter(
+        (record) => this.#records.get(nameOf(record))?.revision === record.revision,
+      );
+      for (const record of same) this.#records.delete(nameOf(record));
+      return same.length;
+    });
+  }
+
   /** In the order in which they came. */
   async *records(after?: ModuleVersion): AsyncGenerator<VersionRecord> {
     const all = await this.call("records", "", () => this.#copies(() => true));
@@ -120,6 +130,14 @@ export class MemoryLedger extends MemorySeries implements Ledger {
     return this.call("writeRequest", requestOf(copy), () => {
       requireWholeNumbers(`request ${copy.name}/${copy.time}`, copy);
       return revise(this.#requests, requestOf(copy), copy);
+    });
+  }
+
+  forgetRequest(record: RequestRecord): Promise<boolean> {
+    return this.call("forgetRequest", requestOf(record), () => {
+      if (this.#requests.get(requestOf(record))?.revision !== record.revision) return false;
+      this.#orders.delete(requestOf(record));
+      return this.#requests.delete(requestOf(record));
     });
   }
 

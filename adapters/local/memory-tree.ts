@@ -1,10 +1,10 @@
 import { comparePaths } from "../../gomod/module-path.ts";
 import { type Body, isSpool, type Sha256, sha256Of } from "../../mirror/body.ts";
 import { MirrorError } from "../../mirror/errors.ts";
+import { collect, memoryObject } from "../../mirror/memory-object.ts";
 import type { StoredObject, Tree } from "../../mirror/ports.ts";
 import type { TreeKey } from "../../mirror/tree-keys.ts";
 import { type FaultHook, underFault } from "./fault.ts";
-import { collect, memoryObject } from "./memory-object.ts";
 
 /** A write that took effect: `create` made the key, `replace` stored new bytes under it, `remove` took it away. */
 export interface TreeWrite {

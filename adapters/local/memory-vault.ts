@@ -1,9 +1,9 @@
 import { comparePaths } from "../../gomod/module-path.ts";
 import { type Body, isSpool, type Sha256, sha256Of } from "../../mirror/body.ts";
 import { MirrorError } from "../../mirror/errors.ts";
+import { collect, memoryObject } from "../../mirror/memory-object.ts";
 import type { StoredObject, Vault } from "../../mirror/ports.ts";
 import { type FaultHook, underFault } from "./fault.ts";
-import { collect, memoryObject } from "./memory-object.ts";
 
 /** A Vault in memory, for tests; `fault` decides what goes wrong. */
 export class MemoryVault implements Vault {

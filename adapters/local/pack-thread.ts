@@ -10,6 +10,7 @@ import { checkPackFile, damaged } from "../../mirror/bundle/check-file.ts";
 import { tarHeaderLength, tarPadding } from "../../mirror/bundle/tar-format.ts";
 import { asMirrorError, type ErrorClass } from "../../mirror/errors.ts";
 import { fileError } from "./file-error.ts";
+import { WRITE_THREAD, writeParts } from "./write-thread.ts";
 
 /** Tells a thread of packs from any other that runs this file. */
 export const PACK_THREAD = "modferry pack thread";
@@ -175,6 +176,10 @@ function syncAndClose(file: number, path: string): Promise<void> {
     });
   });
 }
+
+// One program for both kinds of threads.
+if (!isMainThread && parentPort !== null && workerData?.is === WRITE_THREAD)
+  writeParts(parentPort, workerData.path, workerData.parts);
 
 if (!isMainThread && workerData === PACK_THREAD) {
   parentPort?.on("message", async (work: PackWork) => {

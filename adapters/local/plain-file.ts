@@ -108,6 +108,14 @@ export class OpenFile implements StoredObject {
     }
   }
 
+  async readInto(offset: number, room: Uint8Array): Promise<number> {
+    try {
+      return (await this.#handle.read(room, 0, room.byteLength, offset)).bytesRead;
+    } catch (error) {
+      throw fileError(error, this.#key);
+    }
+  }
+
   async *stream(range?: { readonly start: number; readonly end: number }): AsyncGenerator<Uint8Array> {
     const end = Math.min(range === undefined ? this.size : range.end + 1, this.size);
     for (let at = range?.start ?? 0; at < end; ) {

@@ -12,7 +12,7 @@ import { sqliteError } from "./sqlite-error.ts";
 import { nextOf, recordOf, recordsOf, revise } from "./sqlite-rows.ts";
 import { PAGE, SqliteSeries } from "./sqlite-series.ts";
 import { SqliteSession } from "./sqlite-session.ts";
-import { takeWriterLock, type WriterLock } from "./writer-lock.ts";
+import { takeWriterLock, type Writer, type WriterLock } from "./writer-lock.ts";
 
 /**
  * `beside`: to write items while another process holds the writer's lock, such as a block at night. Each item is one
@@ -40,6 +40,8 @@ export function openSqliteLedger(path: string, mode: LedgerMode, mirror = path):
 
 /** Sorts behind every window. */
 const AFTER_ALL_HOURS = "~";
+/** Of a kilobyte each, so that a reader of a million holds few of them. */
+const RECORDS_PER_PAGE = 100;
 const NO_LOCK: WriterLock = { check: () => {}, release: () => {} };
 
 /** A Ledger in one SQLite file: one process writes it, others may read it meanwhile. */
@@ -47,6 +49,11 @@ export class SqliteLedger extends SqliteSeries implements Ledger {
   /** @param lock undefined to only read. */
   constructor(database: DatabaseSync, path: string, lock: WriterLock | undefined) {
     super(new SqliteSession(database, path, lock));
+  }
+
+  /** Who writes the mirror now; undefined where nobody does. */
+  writer(): Writer | undefined {
+    return this.session.writer();
   }
 
   async read(versions: readonly ModuleVersion[]): Promise<(VersionRecord | undefined)[]> {
@@ -87,17 +94,32 @@ export class SqliteLedger extends SqliteSeries implements Ledger {
     );
   }
 
+  async forget(records: readonly VersionRecord[]): Promise<number> {
+    const gone = records.map(({ path, version, revision }) => ({ path, version, revision }));
+    return await this.session.writing(() =>
+      gone.reduce(
+        (sum, { path, version, revision }) =>
+          sum + Number(this.session.sql.deleteVersion.run(path, version, revision).changes),
+        0,
+      ),
+    );
+  }
+
   /** By path, then version, both by bytes. */
   async *records(after?: ModuleVersion): AsyncGenerator<VersionRecord> {
     let last: { readonly path: string; readonly version: string } = after ?? { path: "", version: "" };
     for (;;) {
       const page = this.session.reading(() =>
-        this.session.sql.pageOfVersions.all(last.path, last.version, PAGE),
+        this.session.sql.pageOfVersions.all(last.path, last.version, RECORDS_PER_PAGE),
       );
-      const records = page.flatMap(recordsOf<VersionRecord>);
-      yield* records;
-      last = records.at(-1) ?? last;
-      if (page.length < PAGE) return;
+      // One at a time: a page of parsed ones would outlive the nursery.
+      for (const row of page) {
+        const [record] = recordsOf<VersionRecord>(row);
+        if (record === undefined) continue;
+        last = record;
+        yield record;
+      }
+      if (page.length < RECORDS_PER_PAGE) return;
     }
   }
 
@@ -166,6 +188,14 @@ export class SqliteLedger extends SqliteSeries implements Ledger {
         () => this.session.sql.updateRequest.run(revision, due, text, name, time, read),
       );
       return changed ? stored : "changed";
+    });
+  }
+
+  async forgetRequest({ name, time, revision }: RequestRecord): Promise<boolean> {
+    return await this.session.writing(() => {
+      if (Number(this.session.sql.deleteRequest.run(name, time, revision).changes) === 0) return false;
+      this.session.sql.deleteOrders.run(name, time);
+      return true;
     });
   }
 

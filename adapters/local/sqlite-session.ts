@@ -3,7 +3,7 @@ import { misuse } from "../../mirror/errors.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { sqliteError } from "./sqlite-error.ts";
 import { prepareStatements, type Statements } from "./sqlite-statements.ts";
-import type { WriterLock } from "./writer-lock.ts";
+import { liveWriter, type Writer, type WriterLock } from "./writer-lock.ts";
 
 /** One open ledger file: reads happen at once, writes together with those of other callers (group-commit.ts). */
 export class SqliteSession {
@@ -29,6 +29,11 @@ export class SqliteSession {
     } catch (error) {
       throw sqliteError(error, this.#path);
     }
+  }
+
+  /** Who writes the mirror now; undefined where nobody does. */
+  writer(): Writer | undefined {
+    return this.reading(() => liveWriter(this.#database));
   }
 
   /** Runs synchronous `work` in a transaction. @returns its answer, once that is durable. */

@@ -10,6 +10,7 @@ const statements = {
     VALUES (?, ?, ?, ?, ?, ?, ?) ${conditional}`,
   updateVersion: `UPDATE version SET revision = ?, due = ?, open_state = ?, wanted_at = ?, record = ?
     WHERE path = ? AND version = ? AND revision = ?`,
+  deleteVersion: "DELETE FROM version WHERE path = ? AND version = ? AND revision = ?",
   pageOfVersions: "SELECT record FROM version WHERE (path, version) > (?, ?) ORDER BY path, version LIMIT ?",
   dueVersions: "SELECT record FROM version WHERE due <= ? ORDER BY due LIMIT ?",
 
@@ -35,6 +36,8 @@ const statements = {
   insertRequest: `INSERT INTO request (name, time, revision, due, record) VALUES (?, ?, ?, ?, ?) ${conditional}`,
   updateRequest:
     "UPDATE request SET revision = ?, due = ?, record = ? WHERE name = ? AND time = ? AND revision = ?",
+  deleteRequest: "DELETE FROM request WHERE name = ? AND time = ? AND revision = ?",
+  deleteOrders: "DELETE FROM open_order WHERE name = ? AND time = ?",
   pageOfRequests: "SELECT record FROM request WHERE (name, time) > (?, ?) ORDER BY name, time LIMIT ?",
   dueRequests: "SELECT record FROM request WHERE due <= ? ORDER BY due LIMIT ?",
   openOrder: `INSERT INTO open_order (name, time, number) VALUES (?, ?, ?) ${conditional}`,

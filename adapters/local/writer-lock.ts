@@ -105,6 +105,12 @@ function readWriter(database: DatabaseSync): Writer | undefined {
   return database.prepare("SELECT * FROM writer").get() as Writer | undefined;
 }
 
+/** The process that writes the mirror now; undefined where the lock is free, or its holder gives no sign of life. */
+export function liveWriter(database: DatabaseSync): Writer | undefined {
+  const holder = readWriter(database);
+  return holder === undefined || isGone(holder, thisProcess(Date.now())) ? undefined : holder;
+}
+
 /** Whether the holder will not write any more. */
 function isGone(holder: Writer, me: Writer): boolean {
   // A clock that was set back looks like a beat from the future.

@@ -54,6 +54,13 @@ export function classifyStatus(reply: Reply, asked: Asked, now: number): Verdict
   if (status === 408 || status === 425 || status === 429 || status >= 500) {
     return fault("transient", `${server} answered ${status}${said}; run again later`);
   }
+  if (status === 400 && server.startsWith("http:") && WANTS_TLS.test(beginning(reply))) {
+    const text = `${server} wants https (400); give it as https:// instead`;
+    return {
+      is: "error",
+      error: new MirrorError("transient", subject, `${subject}: ${text}`, { ofHost: true }),
+    };
+  }
   if (status >= 400) return { is: "refused", reason: `${status}${said}` };
   return fault("malformed", `${server} answered ${status} where only 200 is known; tell its operator`);
 }
@@ -97,6 +104,14 @@ export function refusal(
 
 /** As long as the text of a refusal is that we pass on. */
 const LONGEST_REASON = 120;
+
+/** What net/http, nginx and Apache answer in plain text to plain text at a port of TLS; it holds for all of the host. */
+const WANTS_TLS =
+  /HTTP request to an HTTPS server|HTTP request was sent to HTTPS port|SSL-enabled server port/i;
+
+function beginning({ body }: Reply): string {
+  return isSpool(body) ? "" : new TextDecoder().decode(body.subarray(0, 4096));
+}
 
 /** `: ` and the first line of a plain-text error body, as cmd/go shows it; empty when it is not fit to print. */
 function reasonIn({ headers, body }: Reply, secrets: readonly string[]): string {

@@ -31,36 +31,77 @@ export function networkFault(
         class: "malformed",
         message: `${server} sent more header bytes than allowed; tell its operator`,
       };
-    case "UND_ERR_CONNECT_TIMEOUT":
-      return transient(
-        `no connection to ${server} within ${connectLimit / 1000} s; check address, network and proxy`,
-      );
-    case "ECONNREFUSED":
-      return transient(`${server} refuses connections; check address and port, and that it runs`);
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-      return transient(`the name of ${server} cannot be looked up (${code}); check the address and DNS`);
     case "UND_ERR_DESTROYED":
     case "UND_ERR_CLOSED":
     case "UND_ERR_ABORTED":
       return transient("the work was stopped; run again to go on");
   }
-  if (CERTIFICATE.test(code)) {
-    return transient(`the TLS certificate of ${server} is not trusted (${code}); ${CA_REMEDY}`);
-  }
-  if (code.startsWith("HPE_"))
-    return transient(`${server} does not speak HTTP/1.1 (${code}); check its address`);
+  const connection = connectionFault(code, server, connectLimit);
+  if (connection !== undefined) return transient(connection);
   if (got !== undefined) {
     const of = got.of === undefined ? "" : ` of ${got.of}`;
     return transient(`${server} cut the reply after ${got.size}${of} bytes; run again later`);
   }
-  const name = code === "" ? thrown.name : code;
-  return transient(`the connection to ${server} broke off before an answer (${name}); run again later`);
+  return transient(brokenOff(code === "" ? thrown.name : code, server));
+}
+
+/**
+ * What keeps a connection from coming about, or from being one of HTTP; undefined where the code tells nothing of it.
+ * @param server as configured, without secrets.
+ * @param limit milliseconds
+ */
+export function connectionFault(code: string, server: string, limit: number): string | undefined {
+  switch (code) {
+    case "UND_ERR_CONNECT_TIMEOUT":
+      return `no connection to ${server} within ${limit / 1000} s; check address, network and proxy`;
+    case "ECONNREFUSED":
+      return `${server} refuses connections; check address and port, and that it runs`;
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+      return `the name of ${server} cannot be looked up (${code}); check the address and DNS`;
+  }
+  if (CERTIFICATE.test(code))
+    return `the TLS certificate of ${server} is not trusted (${code}); ${CA_REMEDY}`;
+  if (code.startsWith("HPE_"))
+    return `${server} does not speak HTTP/1.1 (${code}); check its address${httpsRemedy(server)}`;
+  return handshakeFault(code, server);
+}
+
+/** The line broke before anything was answered. */
+export function brokenOff(code: string, server: string): string {
+  const remedy = `run again later${httpsRemedy(server)}`;
+  return `the connection to ${server} broke off before an answer (${code}); ${remedy}`;
+}
+
+/** OpenSSL's names for a first answer that is no TLS, such as an HTTP server's 400. */
+const NO_TLS = /^ERR_SSL_(?:WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|UNKNOWN_PROTOCOL)$/;
+/** node:tls passes on what OpenSSL says under such codes; its own text is not for people. */
+const HANDSHAKE = /^(?:ERR_SSL_|ERR_TLS_|EPROTO$)/;
+
+/** What is wrong where TLS was tried and did not come about; undefined where the code is another. */
+function handshakeFault(code: string, server: string): string | undefined {
+  if (NO_TLS.test(code)) {
+    const plain = ADDRESS.test(server) ? server.replace(/^https:/, "http:") : server;
+    const remedy = plain === server ? "check its address" : `if it speaks plain http, give ${plain} instead`;
+    return `${server} does not answer in TLS; ${remedy}`;
+  }
+  if (HANDSHAKE.test(code))
+    return `${server} fails the TLS handshake (${code}); check its address and TLS settings`;
+  return undefined;
+}
+
+/** One that was configured; where a redirect led to, an address is followed by a space and what redirected. */
+const ADDRESS = /^\S+$/;
+
+/** What to do besides where the address is http. A server of TLS that is asked in plain text cuts the line, or answers with an alert: neither says why. */
+function httpsRemedy(server: string): string {
+  if (!server.startsWith("http:") || !ADDRESS.test(server)) return "";
+  return `, or, if it speaks TLS, give ${server.replace(/^http:/, "https:")} instead`;
 }
 
 /** A proxy's words, 407 and 403 foremost, would be the same for the next file: nobody's account is to be locked by trying. */
 function proxyFault({ proxy, status, code }: ProxyFault, server: string, connectLimit: number): NetworkFault {
-  if (code === "EPROTO")
+  if (code === "EPROTO" && status !== undefined)
     return transient(`the proxy ${proxy} sent what is no part of a tunnel; tell its operator`);
   if (status === 401 || status === 403 || status === 407)
     return { class: "unauthorized", message: proxyRefusal(server, proxy, status) };
@@ -74,6 +115,8 @@ function proxyFault({ proxy, status, code }: ProxyFault, server: string, connect
     return transient(
       `the name of the proxy ${proxy} cannot be looked up (${code}); check its address and DNS`,
     );
+  const handshake = handshakeFault(code, proxy);
+  if (handshake !== undefined) return transient(`the proxy ${handshake}`);
   if (CERTIFICATE.test(code))
     return transient(`the TLS certificate of the proxy ${proxy} is not trusted (${code}); ${CA_REMEDY}`);
   return transient(`the connection to the proxy ${proxy} broke off (${code}); run again later`);
@@ -100,7 +143,7 @@ function transient(message: string): NetworkFault {
 }
 
 /** The code of an error, or of the first one in an AggregateError (several addresses tried). */
-function errorCode(thrown: unknown): string {
+export function errorCode(thrown: unknown): string {
   if (!(thrown instanceof Error)) return "";
   if ("code" in thrown && typeof thrown.code === "string") return thrown.code;
   if (thrown instanceof AggregateError) return errorCode(thrown.errors[0]);
@@ -117,5 +160,5 @@ const UNREACHABLE = new Set([
 export function isUnreachable({ cause }: MirrorError): boolean {
   if (cause instanceof ProxyFault && cause.status !== undefined) return false;
   const code = errorCode(cause);
-  return UNREACHABLE.has(code) || CERTIFICATE.test(code);
+  return UNREACHABLE.has(code) || CERTIFICATE.test(code) || HANDSHAKE.test(code);
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type AwsSettings, dynamoDbClient, s3Client } from "../../adapters/aws/clients.ts";
 import { DynamoDbLedger } from "../../adapters/aws/dynamodb-ledger.ts";
+import { physicalNames } from "../../adapters/aws/physical-names.ts";
 import { S3Tree } from "../../adapters/aws/s3-tree.ts";
 import { S3Vault } from "../../adapters/aws/s3-vault.ts";
 import { type Need, readClosure } from "../../mirror/closure-file.ts";
@@ -9,7 +10,6 @@ import type { RequestKey } from "../../mirror/orders.ts";
 import type { MirrorParts } from "../../mirror/parts.ts";
 import { covers } from "../../mirror/records.ts";
 import type { RequestRecord } from "../../mirror/requests.ts";
-import { physicalNames } from "../physical-names.ts";
 import { LOCAL_ACCOUNT, LOCAL_NAME, LOCAL_REGION } from "./local-configuration.ts";
 
 const POLL = 500;

@@ -21,6 +21,7 @@ export interface LocalUpstream {
   /** The checksum databases, where they are not the public one alone. */
   readonly sumdb?: NonNullable<ConfigurationInput["sumdb"]>;
   readonly sumdbTiles?: TileExtent;
+  readonly bundles?: NonNullable<ConfigurationInput["bundles"]>;
 }
 
 /**
@@ -38,12 +39,12 @@ export function withoutSecrets(url: string, flag = "--upstream"): string {
 }
 
 /** The file that `-c configuration=FILE` names: the very stacks of AWS, with a local upstream, account and region. */
-export function localConfiguration({ url, ...databases }: LocalUpstream, folder: string): string {
+export function localConfiguration({ url, ...more }: LocalUpstream, folder: string): string {
   const workers = Math.min(Math.max(2, availableParallelism()), MOST_WORKERS);
   const input: ConfigurationInput = {
     name: LOCAL_NAME,
     upstreams: [{ name: "upstream", url }],
-    ...databases,
+    ...more,
     limits: { workers },
     aws: { account: LOCAL_ACCOUNT, region: LOCAL_REGION },
   };

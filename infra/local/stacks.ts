@@ -2,7 +2,7 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MirrorError } from "../../mirror/errors.ts";
-import { stackNames } from "../physical-names.ts";
+import { stackNames } from "../stack-names.ts";
 import { type DeployedStack, describeStacks } from "./cloudformation.ts";
 import { fingerprint } from "./fingerprint.ts";
 import {

@@ -55,7 +55,9 @@ function chooseUpstream({ options, go }: BringUp, mirror: string): string {
   return options.upstream;
 }
 
-function databasesOf({ options: { sumdbs, tiles } }: BringUp): Required<Omit<LocalUpstream, "url">> {
+function databasesOf({
+  options: { sumdbs, tiles },
+}: BringUp): Required<Pick<LocalUpstream, "sumdb" | "sumdbTiles">> {
   const sumdb = sumdbs.map(({ key, url, modules }) => ({
     key,
     ...(url === undefined ? {} : { url: withoutSecrets(url, "--sumdb") }),

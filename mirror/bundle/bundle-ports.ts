@@ -6,8 +6,9 @@ import type { StoredObject, Vault } from "../ports.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import type { SnapshotHeader } from "../snapshot/snapshot-header.ts";
 import { HEADER_FILE, snapshotKey } from "../snapshot/snapshot-name.ts";
+import { type ArchivedFile, LARGEST_ARCHIVE } from "../snapshot/vulndb-archive.ts";
 import type { BundleFile } from "./bundle-json.ts";
-import { type ArchivedFile, LARGEST_ARCHIVE, readVulndbArchive } from "./vulndb-files.ts";
+import { readVulndbArchive } from "./vulndb-files.ts";
 
 /** What a bundle needs of a snapshot. */
 export interface BundleSnapshot extends Pick<Snapshot, "header" | "entries" | "tiles"> {
@@ -74,6 +75,8 @@ function missing(key: string): never {
 export interface BundleTarget {
   /** A new file, in place of one of that name when it is finished. */
   create(name: string): Promise<BundleFileWriter>;
+  /** As `create`, for a large file, which is hashed where it is written; absent where the caller is to hash it. */
+  createHashed?(name: string): Promise<HashedFileWriter>;
   /** undefined where there is none. */
   open(name: string): Promise<StoredObject | undefined>;
   /** Nothing where there is none. */
@@ -87,6 +90,18 @@ export interface BundleFileWriter {
   /** All of it is durable under its name on return; until then a crash leaves at most a temporary file. */
   finish(): Promise<void>;
   /** Leaves nothing; safe to call after `finish`. */
+  discard(): Promise<void>;
+}
+
+/** A file that is written and hashed apart from the caller, from front to end. */
+export interface HashedFileWriter {
+  /** Room for the next bytes, once there is some; each is to be given back by `put`. */
+  next(): Promise<Uint8Array>;
+  /** Takes the first `length` bytes of what `next` gave last. */
+  put(length: number): void;
+  /** All of it is durable under its name on return; until then a crash leaves at most a temporary file. */
+  finish(): Promise<Sha256>;
+  /** Leaves nothing; not after `finish`. */
   discard(): Promise<void>;
 }
 
@@ -147,12 +162,22 @@ export interface BundleStage {
   take(pack: PackToCheck, files: readonly CheckedFile[]): Promise<void>;
   /** The pack's end is checked, and what was taken of it is durable. A crash before that has it checked once more. */
   finish(pack: PackToCheck): Promise<void>;
+  /** Whether `bytes` and `read` give a file as soon as `take` has kept it, before its pack is finished. */
+  readonly readsTaken?: true;
   /** A file of a finished pack; the caller disposes of a spool, which stays in the stage. */
   body(file: BundleFile): Promise<Body>;
   /** Of a small one. */
   bytes(file: BundleFile): Promise<Uint8Array>;
   /** A part of a file, however large. */
   read(file: BundleFile, offset: number, length: number): Promise<Uint8Array>;
+  /** Whether an earlier run has published it: where runs are bounded in time, none does it twice. */
+  isPublished?(file: BundleFile): boolean;
+  /** It is in the tree. */
+  published?(file: BundleFile): void;
+  /** Whether an earlier run has proven all lookups of this stage, which need not be done again. */
+  isProven?(): boolean;
+  /** All lookups of it are proven. */
+  proven?(): Promise<void>;
   /** Gives back what it holds open; what it keeps stays. */
   close(): Promise<void>;
   /** Removes all. */

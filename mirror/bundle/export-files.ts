@@ -11,9 +11,14 @@ import type { SnapshotFile } from "./snapshot-files.ts";
 import { vulndbContent } from "./vulndb-files.ts";
 
 /** Files up to this size are read at once, ahead of their turn. */
-const WHOLE = 1 << 20;
+const WHOLE = 4 << 20;
+/** So on this machine: to read them ahead gains nothing, and a stream goes straight into its pack. */
+const WHOLE_HERE = 1 << 20;
 /** So many are read ahead: on S3 each costs a round trip. */
 const AHEAD = 16;
+
+/** What an export reads of a tree. */
+export type ExportTree = Pick<Tree, "get" | "open" | "content">;
 
 /** A file of a bundle, not read yet. */
 export interface SourceFile {
@@ -26,14 +31,16 @@ export interface OpenedFile {
   readonly size: number;
   /** To be read once. */
   content(): Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+  /** The next bytes, as many as `room` takes, instead of `content`; absent where they cannot be had so. */
+  readInto?(room: Uint8Array): Promise<number>;
   /** Of the content, once it was read. @throws MirrorError mismatch where it is not what the snapshot says. */
-  sha256(): Sha256;
+  sha256(): Sha256 | Promise<Sha256>;
   close(): Promise<void>;
 }
 
 /** The snapshot's own objects, and what of the tree is to be exported, in the order of a bundle. */
 export async function* sourceFiles(
-  tree: Pick<Tree, "get" | "open">,
+  tree: ExportTree,
   folder: string,
   to: KeptSnapshot,
   files: AsyncIterable<SnapshotFile>,
@@ -62,27 +69,32 @@ export async function* readAhead(files: AsyncIterable<SourceFile>): AsyncGenerat
   }
 }
 
-async function openFile(
-  tree: Pick<Tree, "get" | "open">,
-  to: KeptSnapshot,
-  file: SnapshotFile,
-): Promise<OpenedFile> {
+async function openFile(tree: ExportTree, to: KeptSnapshot, file: SnapshotFile): Promise<OpenedFile> {
   if (file.kind === "vulndb") return inMemory(file.key, await vulndbContent(file), undefined);
   if ("bytes" in file) return inMemory(file.key, file.bytes, undefined);
   const from = file.kind === "latest" ? file.source : file.key;
-  if (file.kind === "zip" && (file.size === undefined || file.size > WHOLE)) {
+  const whole = tree.content === undefined ? WHOLE : WHOLE_HERE;
+  if (file.kind === "zip" && (file.size === undefined || file.size > whole)) {
     const stored = await tree.open(from);
     if (stored === undefined) throw gone(file, from, to);
-    return await opened(file.key, stored, file.sha256);
+    return await opened(file.key, stored, file.sha256, whole);
   }
-  const found = await tree.get(from, Number.MAX_SAFE_INTEGER);
-  if (found === undefined) throw gone(file, from, to);
-  if (file.kind === "lookup") refuseLater(file, found.bytes, to);
-  return inMemory(file.key, found.bytes, file.sha256);
+  const bytes =
+    tree.content === undefined
+      ? (await tree.get(from, Number.MAX_SAFE_INTEGER))?.bytes
+      : await tree.content(from);
+  if (bytes === undefined) throw gone(file, from, to);
+  if (file.kind === "lookup") refuseLater(file, bytes, to);
+  return inMemory(file.key, bytes, file.sha256);
 }
 
-async function opened(path: string, stored: StoredObject, expected: Sha256 | undefined): Promise<OpenedFile> {
-  if (stored.size > WHOLE) return streamed(path, stored, expected);
+async function opened(
+  path: string,
+  stored: StoredObject,
+  expected: Sha256 | undefined,
+  whole = WHOLE,
+): Promise<OpenedFile> {
+  if (stored.size > whole) return streamed(path, stored, expected);
   try {
     const bytes = await stored.read(0, stored.size);
     return inMemory(path, bytes, expected);
@@ -92,22 +104,33 @@ async function opened(path: string, stored: StoredObject, expected: Sha256 | und
 }
 
 function inMemory(path: string, bytes: Uint8Array, expected: Sha256 | undefined): OpenedFile {
-  const sha256 = sha256Of(bytes);
-  if (expected !== undefined && sha256 !== expected) throw damaged(path, expected);
+  const checked = (sha256: Sha256) => {
+    if (expected !== undefined && sha256 !== expected) throw damaged(path, expected);
+    return sha256;
+  };
   return {
     path,
     size: bytes.byteLength,
     content: () => [bytes],
-    sha256: () => sha256,
+    // Here: a pack is written and hashed by another thread meanwhile.
+    sha256: () => checked(sha256Of(bytes)),
     close: async () => {},
   };
 }
 
 function streamed(path: string, stored: StoredObject, expected: Sha256 | undefined): OpenedFile {
   const running = sha256Stream();
+  let at = 0;
+  const readInto = async (room: Uint8Array) => {
+    const read = (await stored.readInto?.(at, room)) ?? 0;
+    running.update(room.subarray(0, read));
+    at += read;
+    return read;
+  };
   return {
     path,
     size: stored.size,
+    ...(stored.readInto === undefined ? {} : { readInto }),
     async *content() {
       for await (const chunk of stored.stream()) {
         running.update(chunk);

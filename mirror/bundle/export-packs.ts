@@ -77,7 +77,7 @@ export class Packs {
       if (this.#writer !== undefined && this.#writer.size + full > this.#options.limit)
         await this.#finishPack();
       this.#writer ??= await this.#create();
-      this.#lines.push(await this.#writer.add(file.path, file.size, file.content(), () => file.sha256()));
+      this.#lines.push(await this.#writer.add(file.path, file.size, file));
     } catch (thrown) {
       await this.#writer?.discard();
       throw thrown;

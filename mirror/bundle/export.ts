@@ -2,7 +2,6 @@ import { formatModuleVersion } from "../../gomod/version.ts";
 import type { Sha256 } from "../body.ts";
 import { sha256Of, sha256Stream } from "../body.ts";
 import { MirrorError } from "../errors.ts";
-import type { Tree } from "../ports.ts";
 import {
   BUNDLE_FORMAT,
   BUNDLE_JSON,
@@ -17,7 +16,7 @@ import {
 } from "./bundle-json.ts";
 import type { BundleTarget, KeptSnapshot } from "./bundle-ports.ts";
 import { type BundleSigner, bundleText, signedNote } from "./bundle-signer.ts";
-import { readAhead, sourceFiles } from "./export-files.ts";
+import { type ExportTree, readAhead, sourceFiles } from "./export-files.ts";
 import { Packs, passingOver } from "./export-packs.ts";
 import { packLimit, snapshotFolder } from "./export-plan.ts";
 import { ExportProgress } from "./export-progress.ts";
@@ -26,7 +25,7 @@ import { readmeText } from "./readme.ts";
 import { filesBetween, removedBetween } from "./snapshot-files.ts";
 
 export interface ExportParts {
-  readonly tree: Pick<Tree, "get" | "open">;
+  readonly tree: ExportTree;
   readonly target: BundleTarget;
   readonly signer: BundleSigner;
   /** Called with the bytes of each file that is in its pack. */

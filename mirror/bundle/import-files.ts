@@ -1,20 +1,25 @@
 import { parseLookup } from "../../sumdb/lookup.ts";
 import type { Verifier } from "../../sumdb/note.ts";
 import { openTreeHead } from "../../sumdb/tree-head.ts";
-import { type Body, isSpool, type Sha256, sizeOf } from "../body.ts";
+import { type Body, isSpool, type Spool, sizeOf } from "../body.ts";
 import { MirrorError } from "../errors.ts";
 import { inParallel } from "../in-parallel.ts";
 import { sha256OfObject } from "../object-sha256.ts";
 import type { Tree } from "../ports.ts";
 import type { SnapshotEntry } from "../snapshot/snapshot-entry.ts";
 import { LARGEST_LOOKUP } from "../stored-lookup.ts";
-import { type TreeKey, treeHeadKey } from "../tree-keys.ts";
+import { treeHeadKey } from "../tree-keys.ts";
 import type { GivenFile } from "./import-walk.ts";
+import type { SnapshotFile } from "./snapshot-files.ts";
 
 /** Files, or versions, stored at a time: most of a small file's time is the fsync. */
 const FILES_AT_ONCE = 32;
-/** Records written in one call of the ledger. */
+/** Files that a tree may store together: one fsync of a folder serves all that lie in it. */
+const FILES_TOGETHER = 1_000;
+/** Versions stored together, and records written in one call of the ledger. */
 const RECORDS_AT_ONCE = 250;
+/** Bytes of versions stored together: whoever is stopped within them stores them once more. */
+const BYTES_TOGETHER = 256 * 1024 * 1024;
 /** A signed head has a few hundred bytes. */
 const LARGEST_HEAD = 1_000_000;
 
@@ -22,12 +27,14 @@ export interface FileParts {
   readonly tree: Tree;
   /** A checked file of the bundle. */
   readonly body: (file: GivenFile) => Promise<Body>;
-  readonly stored: (bytes: number) => void;
+  readonly stored: (bytes: number, given: GivenFile) => void;
+  /** Whether an earlier run has stored it. */
+  readonly isStored?: (given: GivenFile) => boolean;
 }
 
 /** Stores tiles, create-only. */
 export async function storeTiles(parts: FileParts, tiles: AsyncIterable<GivenFile>): Promise<void> {
-  await inParallel(tiles, FILES_AT_ONCE, (tile) => storeFile(parts, tile));
+  for await (const some of grouped(tiles, FILES_TOGETHER)) await storeFiles(parts, some);
 }
 
 /** A version's files that a bundle brought. */
@@ -36,32 +43,48 @@ export interface GivenVersion {
   readonly files: readonly GivenFile[];
 }
 
+/** Kinds of a version's files of which none must come before another, in the order of publishing. */
+const STEPS: readonly (readonly SnapshotFile["kind"][])[] = [["lookup"], ["mod", "zip"], ["info"]];
+
 /**
- * Stores versions: of each its lookups, `.mod` and zip, then `.info`, by which it becomes known; then calls `done` with
- * those that are stored, some at a time.
+ * Stores versions, some at a time: of these first the lookups, which prove what follows; then `.mod` and zips; then each
+ * `.info`, by which a version becomes known; then calls `done` with them.
  */
 export async function storeVersions(
   parts: FileParts,
   versions: AsyncIterable<GivenVersion>,
   done: (entries: readonly SnapshotEntry[]) => Promise<void>,
 ): Promise<void> {
-  let stored: SnapshotEntry[] = [];
-  await inParallel(versions, FILES_AT_ONCE, async ({ entry, files }) => {
-    const isInfo = ({ expected }: GivenFile) => expected.kind === "info";
-    // Side by side, so that one fsync of their folder serves them all.
-    await inParallel(
-      files.filter((file) => !isInfo(file)),
-      FILES_AT_ONCE,
-      (file) => storeFile(parts, file),
-    );
-    for (const file of files.filter(isInfo)) await storeFile(parts, file);
-    stored.push(entry);
-    if (stored.length < RECORDS_AT_ONCE) return;
-    const some = stored;
-    stored = [];
-    await done(some);
-  });
-  await done(stored);
+  for await (const some of grouped(versions, RECORDS_AT_ONCE, bytesOfVersion)) {
+    const files = some.flatMap((version) => version.files);
+    for (const kinds of STEPS)
+      await storeFiles(
+        parts,
+        files.filter(({ expected }) => kinds.includes(expected.kind)),
+      );
+    await done(some.map(({ entry }) => entry));
+  }
+}
+
+const bytesOfVersion = ({ files }: GivenVersion): number =>
+  files.reduce((sum, { file }) => sum + file.size, 0);
+
+async function* grouped<T>(
+  items: AsyncIterable<T>,
+  size: number,
+  bytesOf: (item: T) => number = () => 0,
+): AsyncGenerator<T[]> {
+  let some: T[] = [];
+  let bytes = 0;
+  for await (const item of items) {
+    some.push(item);
+    bytes += bytesOf(item);
+    if (some.length < size && bytes < BYTES_TOGETHER) continue;
+    yield some;
+    some = [];
+    bytes = 0;
+  }
+  if (some.length > 0) yield some;
 }
 
 /** The files of entries, version by version; they lie side by side. */
@@ -80,14 +103,39 @@ export async function* byVersion(given: AsyncIterable<GivenFile>): AsyncGenerato
   if (entry !== undefined) yield { entry, files };
 }
 
-async function storeFile({ tree, body, stored }: FileParts, given: GivenFile): Promise<void> {
-  const content = await body(given);
-  const { expected, file } = given;
+/** Stores files of which none must come before another. */
+async function storeFiles(parts: FileParts, files: readonly GivenFile[]): Promise<void> {
+  const { tree, body, isStored } = parts;
+  const durable: { readonly given: GivenFile; readonly content: Spool }[] = [];
+  await inParallel(files, FILES_AT_ONCE, async (given) => {
+    if (isStored?.(given)) return;
+    const content = await body(given);
+    if (tree.createAll !== undefined && isSpool(content) && content.isDurable)
+      durable.push({ given, content });
+    else await storeFile(parts, given, content);
+  });
+  if (durable.length === 0) return;
   try {
-    const { key } = expected;
-    if ((await tree.create(key, content, file.sha256)) === "exists")
-      await requireEqual(tree, key, expected.kind, content, file.sha256);
-    stored(sizeOf(content));
+    const objects = durable.map(({ given: { expected, file }, content }) => ({
+      key: expected.key,
+      body: content,
+      sha256: file.sha256,
+    }));
+    const answers = (await tree.createAll?.(objects)) ?? [];
+    for (const [at, { given, content }] of durable.entries()) {
+      if (answers[at] === "exists") await requireEqual(tree, given, content);
+      parts.stored(content.size, given);
+    }
+  } finally {
+    for (const { content } of durable) await content.dispose();
+  }
+}
+
+async function storeFile({ tree, stored }: FileParts, given: GivenFile, content: Body): Promise<void> {
+  try {
+    if ((await tree.create(given.expected.key, content, given.file.sha256)) === "exists")
+      await requireEqual(tree, given, content);
+    stored(sizeOf(content), given);
   } finally {
     if (isSpool(content)) await content.dispose();
   }
@@ -96,10 +144,8 @@ async function storeFile({ tree, body, stored }: FileParts, given: GivenFile): P
 /** What is there already is the same; of an `.info` the first one stays, of a lookup its head may be another. */
 async function requireEqual(
   tree: Tree,
-  key: TreeKey,
-  kind: GivenFile["expected"]["kind"],
+  { expected: { key, kind }, file: { sha256 } }: GivenFile,
   content: Body,
-  sha256: Sha256,
 ): Promise<void> {
   if (kind === "info") return;
   const present = await tree.open(key);

@@ -21,10 +21,11 @@ export async function listModules(parts: ListParts, modules: AsyncIterable<Modul
     const listed = new Set<Version>(listedOf(after));
     const gone = listedOf(before).filter((version) => !listed.has(version));
     if (gone.length > 0) await takeOff(parts, path, gone);
-    if (after.some(({ held }) => held === "whole")) await ensureList(parts, path);
     const records = await parts.ledger.read([...listed].map((version): ModuleVersion => ({ path, version })));
     const add = records.flatMap((record) => (record !== undefined && !record.listed ? [record.version] : []));
+    // Which makes a list, too.
     if (add.length > 0) await publish(parts, path, add);
+    else if (after.some(({ held }) => held === "whole")) await ensureList(parts, path);
   });
 }
 

@@ -1,6 +1,7 @@
 import { MirrorError } from "../errors.ts";
 import type { BundleStage, CheckedFile, PackToCheck } from "./bundle-ports.ts";
 import { checkedFile, type GivenFile } from "./import-walk.ts";
+import type { KeptFiles } from "./kept-files.ts";
 import type { OpenedBundle } from "./opened-bundle.ts";
 
 /** So many bytes of files go to a thread at once. */
@@ -9,14 +10,18 @@ const BATCH_FILES = 256;
 /** Batches under way: enough for each thread to have its next. */
 const BATCHES = 6;
 
-/** Takes every file of a bundle out of its packs, checked; what an earlier run has finished is passed over. */
+/**
+ * Takes every file of a bundle out of its packs, checked; what an earlier run has finished is passed over.
+ * @param kept is told how far it has come.
+ */
 export async function checkPacks(
   bundle: OpenedBundle,
   stage: BundleStage,
   given: AsyncGenerator<GivenFile>,
   progress: (bytes: number) => void,
+  kept: KeptFiles,
 ): Promise<void> {
-  const batches = new Batches(stage, progress);
+  const batches = new Batches(stage, progress, kept);
   let pack: PackToCheck | undefined;
   let isKept = false;
   // What the other side has besides, and this mirror not yet, is taken as bytes.
@@ -27,7 +32,8 @@ export async function checkPacks(
         if (pack !== undefined && !isKept) await batches.finish(pack);
         pack = packOf(bundle, checked.file.pack);
         isKept = await stage.has(pack);
-        if (!isKept) await requirePack(bundle, pack);
+        if (isKept) kept.advance(endOf(pack));
+        else await requirePack(bundle, pack);
       }
       if (!isKept) await batches.add(pack, checked);
     }
@@ -81,8 +87,13 @@ async function requirePack({ source, packs }: OpenedBundle, { name, size }: Pack
     );
 }
 
+const endOf = ({ number }: PackToCheck) => ({ pack: number + 1, offset: 0 });
+
 /** Files side by side go to be checked together, some such batches at once. */
 class Batches {
+  readonly #kept: KeptFiles;
+  /** Where the batches under way end, in their order, and which of these are done. */
+  #ends: { readonly end: Parameters<KeptFiles["advance"]>[0]; isDone: boolean }[] = [];
   readonly #progress: (bytes: number) => void;
   readonly #stage: BundleStage;
   #files: CheckedFile[] = [];
@@ -90,8 +101,9 @@ class Batches {
   readonly #running = new Set<Promise<void>>();
   #failure: { readonly thrown: unknown } | undefined;
 
-  constructor(stage: BundleStage, progress: (bytes: number) => void) {
+  constructor(stage: BundleStage, progress: (bytes: number) => void, kept: KeptFiles) {
     this.#progress = progress;
+    this.#kept = kept;
     this.#stage = stage;
   }
 
@@ -106,6 +118,7 @@ class Batches {
     await this.settle();
     if (this.#failure !== undefined) throw this.#failure.thrown;
     await this.#stage.finish(pack);
+    this.#kept.advance(endOf(pack));
   }
 
   /** Waits for what is under way. */
@@ -119,9 +132,14 @@ class Batches {
     if (this.#files.length === 0) return;
     const [files, bytes] = [this.#files, this.#bytes];
     [this.#files, this.#bytes] = [[], 0];
+    const last = files.at(-1) as CheckedFile;
+    const under = { end: { pack: pack.number, offset: last.file.offset + 1 }, isDone: false };
+    this.#ends.push(under);
     const one: Promise<void> = this.#stage.take(pack, files).then(
       () => {
         this.#running.delete(one);
+        under.isDone = true;
+        this.#advance();
         this.#progress(bytes);
       },
       (thrown: unknown) => {
@@ -130,5 +148,13 @@ class Batches {
       },
     );
     this.#running.add(one);
+  }
+
+  /** Over the batches at the front that are done. */
+  #advance(): void {
+    for (let [first] = this.#ends; first?.isDone; [first] = this.#ends) {
+      this.#ends.shift();
+      if (this.#stage.readsTaken) this.#kept.advance(first.end);
+    }
   }
 }

@@ -79,7 +79,7 @@ async function replaceFile({ tree, body, stored }: PublishParts, given: GivenFil
     if (current !== undefined && Buffer.from(current.bytes).equals(bytes)) break;
     if ((await tree.replace(expected.key, bytes, current?.etag)) === "replaced") break;
   }
-  stored(bytes.byteLength);
+  stored(bytes.byteLength, given);
 }
 
 async function bytesOf(content: Body): Promise<Uint8Array> {

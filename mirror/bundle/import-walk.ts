@@ -5,6 +5,9 @@ import { comparePlaces, type FilePlace, placeOf } from "./file-order.ts";
 import type { OpenedBundle } from "./opened-bundle.ts";
 import { filesBetween, type SnapshotFile } from "./snapshot-files.ts";
 
+/** Some 1 KB each. More are read from the lists and snapshots again, each time that they are gone through. */
+const MOST_REMEMBERED = 50_000;
+
 /** A file that a mirror is to get, and where it is to be had. */
 export interface GivenFile {
   readonly expected: SnapshotFile;
@@ -56,6 +59,23 @@ export async function* walk(
     for (const list of lists) await list.rest((path) => faults.extra(list.bundle, path));
   } finally {
     for (const list of lists) await list.close();
+  }
+}
+
+/** The files of a walk, for those who go through them again, as long as they are few enough. */
+export class RememberedFiles {
+  #files: GivenFile[] | undefined = [];
+
+  add(file: GivenFile): void {
+    if (this.#files !== undefined && this.#files.push(file) > MOST_REMEMBERED) this.#files = undefined;
+  }
+
+  get isWhole(): boolean {
+    return this.#files !== undefined;
+  }
+
+  async *again(): AsyncGenerator<GivenFile> {
+    yield* this.#files ?? [];
   }
 }
 

@@ -13,7 +13,7 @@ import {
 } from "./bundle-ports.ts";
 import { chainOf, type ImportStep, pastError } from "./import-chain.ts";
 import { checkPacks } from "./import-packs.ts";
-import { proveGiven } from "./import-proofs.ts";
+import { proveGiven, type ReadGiven } from "./import-proofs.ts";
 import { publishStep } from "./import-publish.ts";
 import {
   forgetWaiting,
@@ -22,7 +22,8 @@ import {
   type SpoolChunks,
   targetSnapshot,
 } from "./import-snapshot.ts";
-import { type GivenFile, walk } from "./import-walk.ts";
+import { type GivenFile, RememberedFiles, walk } from "./import-walk.ts";
+import { KeptFiles } from "./kept-files.ts";
 import { type Mark, moveMark, readMark } from "./mark.ts";
 import type { Needs } from "./needs.ts";
 import { type OpenedBundle, openBundle } from "./opened-bundle.ts";
@@ -108,19 +109,20 @@ async function importStep(parts: ImportParts, { bundles }: ImportStep): Promise<
   const stages = new Map<OpenedBundle, BundleStage>();
   try {
     const from = first.header.kind === "full" ? undefined : before;
-    await checkLists(parts, first, from, to, bundles, mark);
+    const listed = await checkLists(parts, first, from, to, bundles, mark);
     for (const bundle of bundles) stages.set(bundle, await parts.stages.open(bundle.id, bundle.source));
-    const given = () => walk(from, to, bundles, NOTHING);
-    for (const [bundle, stage] of stages)
-      await checkPacks(bundle, stage, given(), (bytes) => parts.progress("check", bytes));
+    const given = () => listed?.again() ?? walk(from, to, bundles, NOTHING);
     const stageOf = (bundle: OpenedBundle) => stages.get(bundle) as BundleStage;
-    const proofs = onlyProofs(given());
-    const heads = await proveGiven(parts, to, proofs, ({ bundle, file }) => stageOf(bundle).bytes(file));
+    const heads = await checkFiles(parts, to, stages, given);
     await publishStep(
       {
         ...parts,
         body: ({ bundle, file }) => stageOf(bundle).body(file),
-        stored: (bytes) => parts.progress("publish", bytes),
+        stored: (bytes, { bundle, file }) => {
+          stageOf(bundle).published?.(file);
+          parts.progress("publish", bytes);
+        },
+        isStored: ({ bundle, file }) => stageOf(bundle).isPublished?.(file) === true,
       },
       { before, to, heads, given },
     );
@@ -138,6 +140,45 @@ async function importStep(parts: ImportParts, { bundles }: ImportStep): Promise<
   }
 }
 
+/**
+ * Every hash and h1, and all proofs, side by side: a proof follows as soon as the files that it reads are kept. Of both
+ * kinds of faults that of a file is told.
+ */
+async function checkFiles(
+  parts: ImportParts,
+  to: BundleSnapshot,
+  stages: ReadonlyMap<OpenedBundle, BundleStage>,
+  given: () => AsyncGenerator<GivenFile>,
+): ReturnType<typeof proveGiven> {
+  const kept = new Map([...stages.keys()].map((bundle) => [bundle, new KeptFiles()]));
+  const check = async () => {
+    try {
+      for (const [bundle, stage] of stages)
+        await checkPacks(
+          bundle,
+          stage,
+          given(),
+          (bytes) => parts.progress("check", bytes),
+          kept.get(bundle) as KeptFiles,
+        );
+    } catch (thrown) {
+      for (const files of kept.values()) files.fail(thrown);
+      throw thrown;
+    }
+  };
+  const isProven = [...stages.values()].every((stage) => stage.isProven?.() === true);
+  const proofs = onlyProofs(given(), isProven ? REPROVEN : PROVEN);
+  const read: ReadGiven = async ({ bundle, file }) => {
+    await kept.get(bundle)?.reached(file);
+    return await (stages.get(bundle) as BundleStage).bytes(file);
+  };
+  const [checked, heads] = await Promise.allSettled([check(), proveGiven(parts, to, proofs, read)]);
+  if (checked.status === "rejected") throw checked.reason;
+  if (heads.status === "rejected") throw heads.reason;
+  if (!isProven) for (const stage of stages.values()) await stage.proven?.();
+  return heads.value;
+}
+
 const NOTHING = { missing: () => undefined, extra: () => undefined };
 
 /** Names hold the beginning of a hash; here it is the whole. */
@@ -149,9 +190,11 @@ function requireBegin({ source, header }: OpenedBundle, before: OpenSnapshot | u
 
 /** What is proven once all of it is at hand. */
 const PROVEN: ReadonlySet<SnapshotFile["kind"]> = new Set(["tile", "lookup", "mod", "vulndb"] as const);
+/** And once more in each run: this mirror may have a newer head of its own by now. */
+const REPROVEN: typeof PROVEN = new Set(["tile"] as const);
 
-async function* onlyProofs(given: AsyncIterable<GivenFile>): AsyncGenerator<GivenFile> {
-  for await (const file of given) if (PROVEN.has(file.expected.kind)) yield file;
+async function* onlyProofs(given: AsyncIterable<GivenFile>, kinds: typeof PROVEN): AsyncGenerator<GivenFile> {
+  for await (const file of given) if (kinds.has(file.expected.kind)) yield file;
 }
 
 /** The snapshot that this mirror holds. */
@@ -163,7 +206,10 @@ async function heldSnapshot(parts: ImportParts, mark: Mark | undefined): Promise
   throw new MirrorError("absent", mark.snapshot, message);
 }
 
-/** Before anything large is read: the bundles list just what is needed, and nothing of it contradicts this mirror. */
+/**
+ * Before anything large is read: the bundles list just what is needed, and nothing of it contradicts this mirror.
+ * @returns the files, unless there are too many to keep in mind.
+ */
 async function checkLists(
   parts: ImportParts,
   first: OpenedBundle,
@@ -171,8 +217,9 @@ async function checkLists(
   to: BundleSnapshot,
   bundles: readonly OpenedBundle[],
   mark: Mark | undefined,
-): Promise<void> {
+): Promise<RememberedFiles | undefined> {
   const missing: string[] = [];
+  const remembered = new RememberedFiles();
   const alone = bundles.length === 1 && first.header.kind !== "needs";
   const faults = {
     missing: ({ key }: SnapshotFile) => void missing.push(key),
@@ -188,12 +235,14 @@ async function checkLists(
     for (const [at, entry] of entries.entries()) requireSame(records[at], entry);
     entries = [];
   };
-  for await (const { expected } of walk(from, to, bundles, faults)) {
+  for await (const given of walk(from, to, bundles, faults)) {
+    remembered.add(given);
+    const { expected } = given;
     if (expected.kind !== "mod" && expected.kind !== "zip") continue;
     if (entries.push(expected.entry) >= RECORDS_AT_ONCE) await compare();
   }
   await compare();
-  if (missing.length === 0) return;
+  if (missing.length === 0) return remembered.isWhole ? remembered : undefined;
   const what = `${missing.length} files are missing that ${first.header.to.name} has, such as ${missing[0]}`;
   if (alone)
     throw new MirrorError(

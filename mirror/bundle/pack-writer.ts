@@ -1,30 +1,40 @@
-import { type Sha256, sha256Stream } from "../body.ts";
+import type { Sha256 } from "../body.ts";
 import type { BundleFile, BundlePack } from "./bundle-json.ts";
-import type { BundleFileWriter, BundleTarget } from "./bundle-ports.ts";
+import type { BundleTarget, HashedFileWriter } from "./bundle-ports.ts";
+import { hashedHere } from "./hashed-here.ts";
 import { TAR_END, tarHeader, tarPadding } from "./tar-format.ts";
 
-/** Bytes gathered before they are hashed and written. */
-const PART = 1 << 20;
+/** What a pack takes a file's bytes from, once, from front to end. */
+export interface PackedContent {
+  content(): Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+  /** The next bytes of the file, as many as are at hand and `room` takes; 0 at its end. Instead of `content`. */
+  readInto?(room: Uint8Array): Promise<number>;
+  /** Of the content, once it was read. */
+  sha256(): Sha256 | Promise<Sha256>;
+}
 
 /** Writes one pack: a tar archive, its SHA-256 taken on the way. */
 export class PackWriter {
   readonly name: string;
   readonly #number: number;
   readonly #time: number;
-  readonly #writer: BundleFileWriter;
-  readonly #running = sha256Stream();
-  #part = Buffer.allocUnsafe(PART);
-  /** What is filled while the other one is being written. */
-  #spare = Buffer.allocUnsafe(PART);
-  #writing: Promise<void> | undefined;
+  readonly #writer: HashedFileWriter;
+  #part: Uint8Array;
   #filled = 0;
   #size = 0;
 
-  private constructor(name: string, number: number, time: number, writer: BundleFileWriter) {
+  private constructor(
+    name: string,
+    number: number,
+    time: number,
+    writer: HashedFileWriter,
+    part: Uint8Array,
+  ) {
     this.name = name;
     this.#number = number;
     this.#time = time;
     this.#writer = writer;
+    this.#part = part;
   }
 
   /**
@@ -33,7 +43,8 @@ export class PackWriter {
    * @param time of every file in it, in seconds since the epoch.
    */
   static async create(target: BundleTarget, number: number, at: string, time: number): Promise<PackWriter> {
-    return new PackWriter(packName(number), number, time, await target.create(at));
+    const writer = (await target.createHashed?.(at)) ?? hashedHere(await target.create(at));
+    return new PackWriter(packName(number), number, time, writer, await writer.next());
   }
 
   /** Bytes so far, without the archive's end. */
@@ -41,56 +52,57 @@ export class PackWriter {
     return this.#size;
   }
 
-  /** Adds a file of exactly `size` bytes. @param content to be read once; may fail, then so does the pack. */
-  async add(
-    path: string,
-    size: number,
-    content: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
-    sha256: () => Sha256,
-  ): Promise<BundleFile> {
+  /** Adds a file of exactly `size` bytes. @param file to be read once; may fail, then so does the pack. */
+  async add(path: string, size: number, file: PackedContent): Promise<BundleFile> {
     await this.#append(tarHeader(path, size, this.#time));
     const offset = this.#size;
-    for await (const chunk of content) await this.#append(chunk);
+    if (file.readInto === undefined) for await (const chunk of file.content()) await this.#append(chunk);
+    else await this.#fill(size, (room) => file.readInto?.(room) ?? Promise.resolve(0));
     if (this.#size - offset !== size)
       throw new RangeError(`${path}: ${this.#size - offset} bytes instead of ${size}`);
     await this.#append(tarPadding(size));
-    return { path, size, sha256: sha256(), pack: this.#number, offset };
+    return { path, size, sha256: await file.sha256(), pack: this.#number, offset };
   }
 
   async finish(): Promise<BundlePack> {
     await this.#append(TAR_END);
-    await this.#flush();
-    await this.#writing;
-    await this.#writer.finish();
-    return { name: this.name, size: this.#size, sha256: this.#running.digest() };
+    this.#writer.put(this.#filled);
+    return { name: this.name, size: this.#size, sha256: await this.#writer.finish() };
   }
 
   async discard(): Promise<void> {
-    await this.#writing?.catch(() => undefined);
     await this.#writer.discard();
   }
 
   async #append(chunk: Uint8Array): Promise<void> {
-    this.#size += chunk.byteLength;
     for (let at = 0; at < chunk.byteLength; ) {
-      const taken = Math.min(PART - this.#filled, chunk.byteLength - at);
-      this.#part.set(chunk.subarray(at, at + taken), this.#filled);
-      this.#filled += taken;
+      const taken = Math.min(this.#part.byteLength - this.#filled, chunk.byteLength - at);
+      this.#part.set(taken === chunk.byteLength ? chunk : chunk.subarray(at, at + taken), this.#filled);
       at += taken;
-      if (this.#filled === PART) await this.#flush();
+      if (this.#took(taken)) await this.#flush();
     }
   }
 
-  /** Waits for the write before, not for its own: while the disk takes the part, it is hashed and the next one filled. */
+  /** Straight into the pack's memory. */
+  async #fill(size: number, read: (room: Uint8Array) => Promise<number>): Promise<void> {
+    for (let left = size; left > 0; ) {
+      const taken = await read(this.#part.subarray(this.#filled, this.#filled + left));
+      if (taken === 0) return;
+      left -= taken;
+      if (this.#took(taken)) await this.#flush();
+    }
+  }
+
+  #took(bytes: number): boolean {
+    this.#filled += bytes;
+    this.#size += bytes;
+    return this.#filled === this.#part.byteLength;
+  }
+
   async #flush(): Promise<void> {
-    await this.#writing;
-    const part = this.#part.subarray(0, this.#filled);
-    [this.#part, this.#spare] = [this.#spare, this.#part];
+    this.#writer.put(this.#filled);
     this.#filled = 0;
-    this.#writing = this.#writer.write(part);
-    // Whoever waits for it next hears of it.
-    this.#writing.catch(() => undefined);
-    this.#running.update(part);
+    this.#part = await this.#writer.next();
   }
 }
 

@@ -36,8 +36,7 @@ export async function trustSigner(
   ledger: Pick<Ledger, "readItem" | "writeItem">,
   { verifierKey, ...value }: KnownSigner,
 ): Promise<void> {
-  const { name, keyHash } = parseVerifierKey(verifierKey);
-  const itemName = `${name}+${keyHash.toString(16).padStart(8, "0")}`;
+  const itemName = nameOf(verifierKey);
   for (let race = 0; race < MOST_RACES; race++) {
     const known = await ledger.readItem("signer", itemName);
     const item: LedgerItem = {
@@ -49,4 +48,21 @@ export async function trustSigner(
     if ((await ledger.writeItem(item)) !== "changed") return;
   }
   throw contended(`signer ${itemName}`);
+}
+
+/** Trusts a key no more. */
+export async function forgetSigner(
+  ledger: Pick<Ledger, "readItem" | "deleteItem">,
+  verifierKey: string,
+): Promise<void> {
+  for (let race = 0; race < MOST_RACES; race++) {
+    const known = await ledger.readItem("signer", nameOf(verifierKey));
+    if (known === undefined || (await ledger.deleteItem(known))) return;
+  }
+  throw contended(`signer ${nameOf(verifierKey)}`);
+}
+
+function nameOf(verifierKey: string): string {
+  const { name, keyHash } = parseVerifierKey(verifierKey);
+  return `${name}+${keyHash.toString(16).padStart(8, "0")}`;
 }

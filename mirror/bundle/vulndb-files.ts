@@ -1,22 +1,10 @@
 import { promisify } from "node:util";
 import { gunzip, zstdDecompress } from "node:zlib";
-import { z } from "zod";
 import { type Sha256, sha256Of } from "../body.ts";
 import { MirrorError } from "../errors.ts";
+import { type ArchivedFile, LARGEST_ARCHIVE, parseArchiveLine } from "../snapshot/vulndb-archive.ts";
 import type { TreeKey } from "../tree-keys.ts";
 import { LARGEST_VULNDB_INDEX, packVulndb } from "../vulndb.ts";
-import { parseVulndbKey, VULNDB_FOLDER } from "../vulndb-keys.ts";
-
-/** The public database has some 20 MB. */
-export const LARGEST_ARCHIVE = 512 * 1024 * 1024;
-
-const lineShape = z.strictObject({ file: z.string().max(100), text: z.string().max(LARGEST_VULNDB_INDEX) });
-
-/** A JSON file of the vulnerability database, as a snapshot keeps it. */
-export interface ArchivedFile {
-  readonly key: TreeKey;
-  readonly bytes: Uint8Array;
-}
 
 /**
  * Reads an archive of the vulnerability database (mirror/snapshot/vulndb-archive.ts). Attacker-controlled.
@@ -27,13 +15,9 @@ export async function readVulndbArchive(archive: Uint8Array, subject: string): P
     const bytes = await promisify(zstdDecompress)(archive, { maxOutputLength: LARGEST_ARCHIVE });
     const lines = new TextDecoder("utf-8", { fatal: true }).decode(bytes).split("\n");
     if (lines.pop() !== "") throw new Error("it ends within a line");
-    return lines.map((line) => {
-      const { file, text } = lineShape.parse(JSON.parse(line));
-      const key = parseVulndbKey(`${VULNDB_FOLDER}${file}`);
-      if (key === undefined || !key.endsWith(".json")) throw new Error("it names no file of the database");
-      return { key, bytes: Buffer.from(text) };
-    });
+    return lines.map((line) => parseArchiveLine(line, subject));
   } catch (cause) {
+    if (cause instanceof MirrorError) throw cause;
     const message = `${subject}: no archive of a vulnerability database: ${(cause as Error).message.split("\n", 1)[0]}`;
     throw new MirrorError("malformed", subject, message, { cause });
   }

@@ -1,7 +1,6 @@
 import { asMirrorError } from "../errors.ts";
 import type { RequestKey } from "../orders.ts";
 import type { MirrorParts } from "../parts.ts";
-import { publish, unpublish } from "../publish.ts";
 import { parseClosureKey, parseRequestInboxKey } from "../requests.ts";
 import { removeSnapshot } from "../snapshot/catalog.ts";
 import { isSnapshotName, SNAPSHOTS } from "../snapshot/snapshot-name.ts";
@@ -9,6 +8,7 @@ import { chooseObjects, nameOf, rootsOf } from "./choose-objects.ts";
 import { type CurrentList, writeCurrentList } from "./current-list.ts";
 import { endRequest } from "./end-requests.ts";
 import { type GarbageList, readList, type SurplusObject } from "./garbage-list.ts";
+import { takeOffLists } from "./off-list.ts";
 import type { References } from "./references.ts";
 import { sweepVersions } from "./sweep.ts";
 import type { Batches } from "./throttle-batches.ts";
@@ -112,13 +112,6 @@ async function unlistUnrecorded(
   const roots = (await rootsOf(parts, request)).filter((root) => !closures.isElsewhere(root, isKept));
   const records = await parts.ledger.read(roots);
   const unlisted = roots.filter((_, at) => records[at]?.listed === false);
-  for (const [path, of] of Map.groupBy(unlisted, (root) => root.path))
-    await unpublish(
-      parts,
-      path,
-      of.map(({ version }) => version),
-    );
-  // Listed meanwhile by a request that has come since.
-  const again = (await parts.ledger.read(unlisted)).filter((record) => record?.listed === true);
-  for (const record of again) if (record !== undefined) await publish(parts, record.path, [record.version]);
+  // A request that has come since may have listed them meanwhile.
+  await takeOffLists(parts, unlisted);
 }

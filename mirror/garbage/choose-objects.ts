@@ -2,6 +2,7 @@ import type { ModuleVersion } from "../../gomod/version.ts";
 import { blockOf, readAllBlocks } from "../blocks.ts";
 import { readClosure } from "../closure-file.ts";
 import { MirrorError } from "../errors.ts";
+import { parseKeptListsKey } from "../kept-lists.ts";
 import type { RequestKey } from "../orders.ts";
 import type { MirrorParts } from "../parts.ts";
 import { parseClosureKey, parseRequestInboxKey } from "../requests.ts";
@@ -37,14 +38,25 @@ async function* ofRequests(parts: ObjectParts, references: References): AsyncGen
     return asked;
   };
   const why = "its request is over";
+  const done = doneRequests(references);
   for await (const key of parts.vault.keys("requests/")) {
-    const request = parseClosureKey(key);
-    if (request !== undefined && (await isSurplus(request))) yield { object: key, why };
+    const request = parseClosureKey(key) ?? parseKeptListsKey(key);
+    if (request === undefined) continue;
+    // Upstreams' lists are for the next try of a resolution alone, and no list of the mirror rests upon them.
+    if (parseKeptListsKey(key) !== undefined && done.has(nameOf(request)))
+      yield { object: key, why: "its request is done" };
+    else if (await isSurplus(request)) yield { object: key, why };
   }
   for await (const key of parts.vault.keys("inbox/requests/")) {
     const request = parseRequestInboxKey(key);
     if (request !== undefined && (await isSurplus(request))) yield { object: key, why };
   }
+}
+
+/** Those that are not resolved again. */
+function doneRequests({ requests }: References): Set<string> {
+  const all = [...requests.current, ...requests.ofFeeds, ...requests.over];
+  return new Set(all.filter(({ state }) => state === "DONE" || state === "ENDED").map(nameOf));
 }
 
 /** Those that keep nothing: replaced, expired, dropped; a feed's that are done, for their roots are kept by themselves. */

@@ -8,6 +8,7 @@ import { chooseObjects } from "./choose-objects.ts";
 import { type CurrentList, readCurrentList, revisionOf, writeCurrentList } from "./current-list.ts";
 import { deleteVersion } from "./delete-files.ts";
 import { endRequests } from "./end-requests.ts";
+import { type Forgotten, forgetOld } from "./forget.ts";
 import { type GarbageList, runName, writeList } from "./garbage-list.ts";
 import { type ReferenceParts, type References, readReferences } from "./references.ts";
 import { beingRemoved, keepNeeded, removable } from "./removable.ts";
@@ -42,6 +43,8 @@ export interface Collected {
   readonly deleted: { readonly versions: number; readonly bytes: number };
   /** On their way out: off their lists, with all of their files. */
   readonly removing: number;
+  /** What had been gone, or over, for so long that the ledger knows it no more. */
+  readonly forgotten: Forgotten;
   /** The list that was acted upon, and what came of it. */
   readonly acted: ListReport | undefined;
   /** The list that waits now. */
@@ -90,6 +93,7 @@ async function collect(
     batches.under(keepOther);
     return await sweep(parts, options, { references, snapshots, batches });
   });
+  const forgotten = await forgetOld(parts, settings, references, new Batches(options, keep));
   const list = await nextList(parts, options, references, snapshots);
   return {
     ...nothing(),
@@ -97,6 +101,7 @@ async function collect(
     ended,
     expired,
     ...swept,
+    forgotten,
     list,
     dollars: {
       deleted: dollarsOf(swept?.deleted.bytes ?? 0, settings),
@@ -115,6 +120,7 @@ function nothing(): Collected {
     kept: 0,
     deleted: { versions: 0, bytes: 0 },
     removing: 0,
+    forgotten: { versions: 0, requests: 0 },
     acted: undefined,
     list: undefined,
     dollars: { deleted: 0, listed: 0 },

@@ -30,8 +30,10 @@ export async function currentRequests(
   const ofFeeds: RequestRecord[] = [];
   const over: RequestRecord[] = [];
   for await (const request of requests) {
-    if (request.state === "REFUSED") continue;
-    if (request.state === "ENDED") over.push(request);
+    if (request.state === "REFUSED") {
+      // Whoever handed it in may look for as long why.
+      if (handedInAt(request) + keptFor < now) over.push(request);
+    } else if (request.state === "ENDED") over.push(request);
     else if (isFeedName(request.name)) ofFeeds.push(request);
     else byName.set(request.name, [...(byName.get(request.name) ?? []), request]);
   }

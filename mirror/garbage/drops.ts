@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { sha256Of } from "../body.ts";
 import { misuse } from "../errors.ts";
+import type { LedgerItem } from "../ledger-entries.ts";
 import { isFeedName, requestName } from "../orders.ts";
 import type { MirrorParts } from "../parts.ts";
 import type { Ledger } from "../ports.ts";
@@ -13,6 +14,11 @@ export interface Drop {
   /** In ms since the epoch; a request of that name that comes later is a new one. */
   readonly at: number;
   readonly by: string;
+}
+
+/** With the ledger's item as it was read. */
+export interface StoredDrop extends Drop {
+  readonly item: LedgerItem;
 }
 
 const PREFIX = "drop/";
@@ -70,13 +76,13 @@ async function newestOf(ledger: Pick<Ledger, "requests">, name: string): Promise
 }
 
 /** By request name. An item that cannot be read drops nothing. */
-export async function readDrops(ledger: Pick<Ledger, "items">): Promise<ReadonlyMap<string, Drop>> {
-  const drops = new Map<string, Drop>();
+export async function readDrops(ledger: Pick<Ledger, "items">): Promise<ReadonlyMap<string, StoredDrop>> {
+  const drops = new Map<string, StoredDrop>();
   for await (const item of ledger.items("control")) {
     const parsed = item.name.startsWith(PREFIX) ? shape.safeParse(item.value).data : undefined;
     if (parsed === undefined) continue;
     const name = item.name.slice(PREFIX.length);
-    drops.set(name, { name, ...parsed });
+    drops.set(name, { name, ...parsed, item });
   }
   return drops;
 }

@@ -8,7 +8,7 @@ import { updateRequest } from "../update.ts";
  * done is left as it is: nobody looks at it again, and lists may rest on its closure. @returns how many.
  */
 export async function endRequests(
-  parts: Pick<MirrorParts, "ledger">,
+  parts: Pick<MirrorParts, "ledger" | "now">,
   over: readonly RequestRecord[],
 ): Promise<number> {
   let ended = 0;
@@ -19,7 +19,7 @@ export async function endRequests(
 
 /** @returns whether it was ended by this call. */
 export async function endRequest(
-  { ledger }: Pick<MirrorParts, "ledger">,
+  { ledger, now }: Pick<MirrorParts, "ledger" | "now">,
   request: RequestKey,
 ): Promise<boolean> {
   let isEnded = false;
@@ -28,7 +28,7 @@ export async function endRequest(
     if (record === undefined || record.state === "ENDED") return record;
     isEnded = true;
     const { due: _due, error: _error, ...rest } = record;
-    return { ...rest, state: "ENDED" };
+    return { ...rest, state: "ENDED", endedAt: now() };
   });
   return isEnded;
 }

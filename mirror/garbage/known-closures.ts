@@ -4,9 +4,9 @@ import { parseGoMod } from "../../gomod/go-mod.ts";
 import { formatModuleVersion, type ModuleVersion } from "../../gomod/version.ts";
 import { type ClosureFile, type Need, readClosure } from "../closure-file.ts";
 import { MirrorError } from "../errors.ts";
-import { LARGEST_GO_MOD } from "../fetch.ts";
 import type { RequestKey } from "../orders.ts";
 import type { MirrorParts } from "../parts.ts";
+import { LARGEST_GO_MOD } from "../store-files.ts";
 import { modKey } from "../tree-keys.ts";
 
 type Parts = Pick<MirrorParts, "tree" | "vault">;

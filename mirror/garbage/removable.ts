@@ -4,13 +4,14 @@ import type { ModulePath } from "../../gomod/module-path.ts";
 import { formatModuleVersion, type ModuleVersion, type Version } from "../../gomod/version.ts";
 import type { Need } from "../closure-file.ts";
 import { settleRequestsOf } from "../dependents.ts";
-import { LARGEST_INFO } from "../fetch.ts";
 import type { MirrorParts } from "../parts.ts";
-import { LARGEST_LIST, unpublish } from "../publish.ts";
+import { LARGEST_LIST } from "../publish.ts";
 import { covers, type VersionRecord } from "../records.ts";
+import { LARGEST_INFO } from "../store-files.ts";
 import { latestKey, listKey } from "../tree-keys.ts";
 import { updateRecords } from "../update.ts";
 import { closureFromTree } from "./known-closures.ts";
+import { takeOffLists, waitAnew } from "./off-list.ts";
 import type { References } from "./references.ts";
 import { isNeededAfterAll, keptAfterAll } from "./removal.ts";
 import type { SnapshotHolds } from "./snapshot-holds.ts";
@@ -116,7 +117,9 @@ async function* dependents(
 /** @returns whether a list or `@latest` still named the version; now none does. */
 async function takenOff(parts: RemovableParts, lists: ShownLists, version: ModuleVersion): Promise<boolean> {
   if (!(await lists.name(version))) return false;
-  await unpublish(parts, version.path, [version.version]);
+  // Read after the list: what was taken back by then is listed again for good.
+  const [record] = await parts.ledger.read([version]);
+  if (record?.state === "REMOVING") await takeOffLists(parts, [version]);
   return true;
 }
 
@@ -131,15 +134,8 @@ async function isOffSince(
   if (record?.state === "REMOVING" && (record.removal?.since ?? 0) > since) return false;
   if (!(await lists.name(root))) return record?.listed !== true;
   // A publisher died right after it had written the list: its closure is not kept, so it is not to be there.
-  if (record?.listed !== true) await unpublish(parts, root.path, [root.version]);
+  if (record?.listed !== true) await takeOffLists(parts, [root]);
   return false;
-}
-
-async function waitAnew(parts: RemovableParts, records: readonly VersionRecord[]): Promise<void> {
-  await updateRecords(parts.ledger, records, (record) => {
-    if (record?.removal === undefined || record.removal.deleting !== undefined) return undefined;
-    return { ...record, removal: { ...record.removal, since: parts.now() } };
-  });
 }
 
 /** What lists and `@latest` name, each read once. */

@@ -88,7 +88,7 @@ export function removed(record: VersionRecord, now: number): VersionRecord | und
   if (removal.wanted !== undefined && !covers(rest.held, removal.wanted))
     return { ...rest, wish, state: "PENDING", wanted: removal.wanted, wantedAt: now, due: now };
   if (removal.keeps === "mod") return { ...rest, wish, state: "READY", wanted: "mod" };
-  return { ...rest, wish, state: "REMOVED" };
+  return { ...rest, wish, state: "REMOVED", removedAt: now };
 }
 
 /** The record of what is being collected and turns out to be needed: as it was, but for its places in lists. */

@@ -4,9 +4,9 @@ import { isPseudoVersion } from "../../gomod/pseudo-version.ts";
 import { TOOLCHAIN_MODULE } from "../../gomod/toolchain-version.ts";
 import type { Version } from "../../gomod/version.ts";
 import { isRetracted, latestOf } from "../../gomod/version-query.ts";
-import { LARGEST_GO_MOD } from "../fetch.ts";
 import type { MirrorParts } from "../parts.ts";
 import type { State, VersionRecord } from "../records.ts";
+import { LARGEST_GO_MOD } from "../store-files.ts";
 import { type Subscriptions, selectedToolchains } from "../subscription.ts";
 import { modKey } from "../tree-keys.ts";
 

@@ -9,6 +9,10 @@ export const garbageShape = z.strictObject({
   requests: duration.default("90d"),
   /** How long a snapshot that nobody has pinned keeps what it names; left out: as long as `snapshots.keep`, or 7d. */
   window: duration.optional(),
+  /** How long the ledger knows what was collected, after that; what no checksum database covers it knows for ever. */
+  removed: duration.default("400d"),
+  /** How long the ledger knows a request that is over, after it has ended. */
+  ended: duration.default("90d"),
   /** How long a list can be looked at before a run acts upon it. */
   review: duration.default("1d"),
   /** How long clients and caches in front of the endpoint may go on showing a list: twice that passes before files go. */
@@ -26,10 +30,12 @@ export interface GarbageSettings extends Omit<z.output<typeof garbageShape>, Tim
   readonly every: number | undefined;
   readonly requests: number;
   readonly window: number;
+  readonly removed: number;
+  readonly ended: number;
   readonly review: number;
   readonly caches: number;
 }
-type Times = "every" | "requests" | "window" | "review" | "caches";
+type Times = "every" | "requests" | "window" | "removed" | "ended" | "review" | "caches";
 
 /** Where the configuration says nothing of snapshots. */
 const WINDOW = "7d";
@@ -44,6 +50,8 @@ export function garbageSettings(
     every: garbage.every === undefined ? undefined : milliseconds(garbage.every),
     requests: milliseconds(garbage.requests),
     window: milliseconds(garbage.window ?? keep ?? WINDOW),
+    removed: milliseconds(garbage.removed),
+    ended: milliseconds(garbage.ended),
     review: milliseconds(garbage.review),
     caches: milliseconds(garbage.caches),
   };

@@ -1,9 +1,9 @@
 import { formatModuleVersion, type ModuleVersion } from "../../gomod/version.ts";
 import type { MirrorParts } from "../parts.ts";
-import { unpublish } from "../publish.ts";
 import type { VersionRecord } from "../records.ts";
 import { updateRecords } from "../update.ts";
 import type { SurplusVersion } from "./garbage-list.ts";
+import { putBackOnLists, takeOffLists, waitAnew } from "./off-list.ts";
 import type { References } from "./references.ts";
 import { isSurplus, type Needed, removing } from "./removal.ts";
 
@@ -34,8 +34,17 @@ export async function sweepVersions(
       return line === undefined ? undefined : neededOfLine(record, line, references);
     },
   );
+  // What a run that died here has taken off a list although somebody had it back; few are spared.
+  if (begun < lines.length)
+    await putBackOnLists(
+      parts,
+      lines.map(({ version }) => version),
+    );
   return { removing: begun, spared: lines.length - begun };
 }
+
+/** A batch goes off its lists within seconds, in ms: where it took longer its records say too early since when it is off. */
+const LISTS_TAKE = 10_000;
 
 /** How much of it stays; undefined where it is not to be collected by this line. */
 function neededOfLine(
@@ -84,13 +93,10 @@ export async function beginRemoval(
     }),
   );
   const begun = versions.filter((version) => taken.has(formatModuleVersion(version)));
-  for (const [path, of] of Map.groupBy(begun, (version) => version.path)) {
-    await unpublish(
-      parts,
-      path,
-      of.map(({ version }) => version),
-    );
-    for (const { version } of of) parts.report({ event: "removing", version: { path, version } });
-  }
+  const from = parts.now();
+  await takeOffLists(parts, begun);
+  // On a desk a machine may sleep here, and nothing ends a run by then: whoever has read a list until now goes by it.
+  if (parts.now() - from > LISTS_TAKE) await waitAnew(parts, begun);
+  for (const version of begun) parts.report({ event: "removing", version });
   return begun.length;
 }

@@ -6,11 +6,11 @@ import { type Block, ruleOfBlock } from "../blocks.ts";
 import { sha256Of } from "../body.ts";
 import { asMirrorError, MirrorError } from "../errors.ts";
 import { ERROR_BYTES } from "../failed-record.ts";
-import { LARGEST_GO_MOD, LARGEST_INFO } from "../fetch.ts";
 import { firstBytes } from "../first-bytes.ts";
 import type { StoredObject, Tree } from "../ports.ts";
 import type { VersionRecord } from "../records.ts";
 import type { ZipHasher } from "../scrub/content-check.ts";
+import { LARGEST_GO_MOD, LARGEST_INFO } from "../store-files.ts";
 import { infoKey, modKey, type TreeKey, zipKey } from "../tree-keys.ts";
 
 /** What a version's lookup in the tree proves of it, by database; none where the tree has no lookup. */

@@ -53,12 +53,12 @@ export async function restoreDecisions(parts: DecisionParts): Promise<RestoredDe
     blocks.push(block);
     await addItem(parts.ledger, printBlock(block));
   }
-  let drops = 0;
-  for await (const { name, at, by } of read(parts, "decisions/drop-request/", dropShape, unreadable)) {
-    drops++;
+  const drops = new Map<string, z.output<typeof dropShape>>();
+  for await (const drop of read(parts, "decisions/drop-request/", dropShape, unreadable))
+    drops.set(drop.name, drop);
+  for (const { name, at, by } of drops.values())
     await addItem(parts.ledger, { kind: "control", name: `drop/${name}`, revision: 0, value: { at, by } });
-  }
-  return { blocks, stops: await restoreStops(parts, unreadable), drops, unreadable };
+  return { blocks, stops: await restoreStops(parts, unreadable), drops: drops.size, unreadable };
 }
 
 /** Keys begin with the time, so the last decision of a subject comes last. */

@@ -3,10 +3,10 @@ import type { ModulePath } from "../../gomod/module-path.ts";
 import { isPseudoVersion } from "../../gomod/pseudo-version.ts";
 import { formatModuleVersion, type Version } from "../../gomod/version.ts";
 import { MirrorError } from "../errors.ts";
-import { LARGEST_INFO } from "../fetch.ts";
 import type { Tree } from "../ports.ts";
 import { LARGEST_LIST } from "../publish.ts";
 import { bestOf } from "../scrub/module-check.ts";
+import { LARGEST_INFO } from "../store-files.ts";
 import { infoKey, latestKey, listKey, type TreeKey } from "../tree-keys.ts";
 
 /**

@@ -4,10 +4,10 @@ import { formatModuleVersion, type ModuleVersion } from "../../gomod/version.ts"
 import type { OfflineClient } from "../../sumdb/offline-client.ts";
 import { type Sha256, sha256Of } from "../body.ts";
 import { asMirrorError } from "../errors.ts";
-import { LARGEST_GO_MOD, LARGEST_INFO } from "../fetch.ts";
 import { sha256OfObject } from "../object-sha256.ts";
 import type { StoredObject, Tree } from "../ports.ts";
 import type { VersionRecord } from "../records.ts";
+import { LARGEST_GO_MOD, LARGEST_INFO } from "../store-files.ts";
 import { filesOf } from "../stored-files.ts";
 import { infoKey, lookupKey, modKey, type TreeKey, zipKey } from "../tree-keys.ts";
 import type { ScrubFinding } from "./finding.ts";

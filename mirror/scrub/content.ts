@@ -40,7 +40,13 @@ export async function contentScrub(
     const records = (await Promise.all(batch.map(({ path }) => parts.ledger.readModule(path)))).flat();
     const held = records.filter(isHeld);
     const found = await Promise.all(
-      held.map((record) => limit(async () => await confirmed(parts, record, check))),
+      held.map((record) =>
+        limit(async () => {
+          // A batch of large zips takes minutes.
+          await work.keepLease();
+          return await confirmed(parts, record, check);
+        }),
+      ),
     );
     for (const findings of found) work.found(findings);
     work.count({ modules: batch.length, versions: held.length });
@@ -62,7 +68,7 @@ export async function contentScrub(
 }
 
 /** What is on its way out is looked at no more. */
-const isHeld = ({ held, state }: VersionRecord): boolean =>
+export const isHeld = ({ held, state }: VersionRecord): boolean =>
   held !== "nothing" && state !== "REMOVING" && state !== "REMOVED";
 
 /** What was written while it was read is no finding: the record says so. */

@@ -17,7 +17,9 @@ export type FindingKind =
   /** A key that no GOPROXY tree has. */
   | "stray"
   /** A tile, a head or `supported` of a checksum database. */
-  | "database";
+  | "database"
+  /** A checksum job says nothing of a file, or could not read it. */
+  | "unchecked";
 
 /** What would mend it. */
 export type Repair =

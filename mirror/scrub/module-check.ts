@@ -7,10 +7,10 @@ import { formatModuleVersion, type ModuleVersion, type Version } from "../../gom
 import { latestOf } from "../../gomod/version-query.ts";
 import { sha256Of } from "../body.ts";
 import { asMirrorError } from "../errors.ts";
-import { LARGEST_GO_MOD, LARGEST_INFO } from "../fetch.ts";
 import type { Ledger, Tree } from "../ports.ts";
 import { LARGEST_LIST } from "../publish.ts";
 import type { VersionRecord } from "../records.ts";
+import { LARGEST_GO_MOD, LARGEST_INFO } from "../store-files.ts";
 import { infoKey, latestKey, listKey, modKey, parseTreeKey, type TreeKey, zipKey } from "../tree-keys.ts";
 import type { ScrubFinding } from "./finding.ts";
 

@@ -1,3 +1,4 @@
+import { MirrorError } from "../errors.ts";
 import type { ScrubFinding, SettledFinding } from "./finding.ts";
 import { FINDINGS_PER_PART, type ScrubCounts, type ScrubProgress } from "./progress.ts";
 
@@ -15,6 +16,7 @@ export class ScrubWork {
   readonly #mend: (findings: readonly ScrubFinding[]) => Promise<readonly SettledFinding[]>;
   readonly #report: (finding: SettledFinding) => void;
   readonly #now: () => number;
+  readonly #keep: () => Promise<boolean>;
   readonly #tell: (counts: ScrubCounts) => void;
   #counts: ScrubCounts;
   #found: ScrubFinding[] = [];
@@ -27,12 +29,15 @@ export class ScrubWork {
     readonly report: (finding: SettledFinding) => void;
     readonly tell: (counts: ScrubCounts) => void;
     readonly now: () => number;
+    /** Renews the lease; false when another process has it. */
+    readonly keep: () => Promise<boolean>;
   }) {
     this.#progress = parts.progress;
     this.#mend = parts.settle;
     this.#report = parts.report;
     this.#tell = parts.tell;
     this.#now = parts.now;
+    this.#keep = parts.keep;
     this.#counts = parts.progress.state.counts;
     this.#notedAt = parts.now();
   }
@@ -59,6 +64,7 @@ export class ScrubWork {
 
   /** All up to `cursor` has been looked at. Memory is bounded by calling this now and then. */
   async reached(cursor: string): Promise<void> {
+    await this.keepLease();
     await this.settle();
     this.#tell(this.#counts);
     const due = this.#now() - this.#notedAt >= BETWEEN_NOTES;
@@ -68,7 +74,15 @@ export class ScrubWork {
     this.#notedAt = this.#now();
   }
 
+  /** @throws MirrorError transient when another process has begun: what is noted is its own from then on. */
+  async keepLease(): Promise<void> {
+    if (await this.#keep()) return;
+    const message = "scrub: took so long that another one has begun; it goes on";
+    throw new MirrorError("transient", "scrub", message);
+  }
+
   async finish(): Promise<void> {
+    await this.keepLease();
     await this.settle();
     await this.#progress.finish(this.#counts, this.#settled, this.#now());
   }

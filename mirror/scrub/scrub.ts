@@ -4,6 +4,7 @@ import { FULL_TILE_SIZE } from "../../sumdb/tile.ts";
 import { type Deadline, noDeadline } from "../deadline.ts";
 import type { Clock, Ledger, Tree, Vault } from "../ports.ts";
 import { LARGEST_LOOKUP } from "../stored-lookup.ts";
+import { underLease } from "../tick-lease.ts";
 import { lookupKey, tileKey } from "../tree-keys.ts";
 import { contentScrub } from "./content.ts";
 import type { ZipHasher } from "./content-check.ts";
@@ -30,6 +31,8 @@ export interface ScrubParts {
   readonly verifiers: readonly Verifier[];
   readonly runs: LineRuns;
   readonly now: Clock;
+  /** Names this process in leases. */
+  readonly owner: string;
   readonly deadline?: Deadline;
   /** Has findings mended; absent: nobody does, and each says what would. */
   readonly mend?: (findings: readonly ScrubFinding[]) => Promise<readonly SettledFinding[]>;
@@ -48,15 +51,33 @@ export interface ScrubResult {
 /**
  * Looks whether tree and ledger agree, and has mended what does not. A run goes on where an earlier process of it was
  * stopped, be it by a crash; its findings are told all the same. Memory is bounded, whatever the mirror holds.
+ * @returns undefined where another process is at this level and shard; one that was killed counts for TICK_LEASE more.
+ * @throws MirrorError transient when it took so long that another has begun.
  */
-export async function scrub(parts: ScrubParts, level: ScrubLevel, shard: Shard): Promise<ScrubResult> {
-  const slice = level === "stored" ? sliceOf(parts.now()) : undefined;
+export async function scrub(
+  parts: ScrubParts,
+  level: ScrubLevel,
+  shard: Shard,
+): Promise<ScrubResult | undefined> {
   const kind = `${level}/${shard.index}of${shard.of}`;
+  return await underLease(parts, `scrub/${kind}`, parts.owner, (keep) =>
+    scrubUnderLease(parts, level, shard, kind, keep),
+  );
+}
+
+async function scrubUnderLease(
+  parts: ScrubParts,
+  level: ScrubLevel,
+  shard: Shard,
+  kind: string,
+  keep: () => Promise<boolean>,
+): Promise<ScrubResult> {
+  const slice = level === "stored" ? sliceOf(parts.now()) : undefined;
   const progress = await ScrubProgress.open(parts, kind, parts.now(), slice);
   for await (const finding of progress.earlier()) parts.report(finding);
   const settle = parts.mend ?? (async (findings) => findings.map(unmended));
   const { report, now } = parts;
-  const work = new ScrubWork({ progress, settle, report, now, tell: parts.progress });
+  const work = new ScrubWork({ progress, settle, report, now, keep, tell: parts.progress });
   const left = await lookAt(parts, level, shard, progress, work);
   if (left === undefined) await work.finish();
   else await work.pause(left.cursor);
@@ -129,7 +150,8 @@ async function offlineClients({
   return clients;
 }
 
-function unmended({ repair, ...finding }: ScrubFinding): SettledFinding {
+/** Nobody tries to mend it. */
+export function unmended({ repair, ...finding }: ScrubFinding): SettledFinding {
   return { ...finding, outcome: "open", ...(repair === undefined ? {} : { remedy: REMEDY }) };
 }
 

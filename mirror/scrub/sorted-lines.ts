@@ -1,11 +1,18 @@
 /** Keeps sorted runs outside of memory until they are merged: files that are gone with the process. */
 export interface LineRuns {
   /** Stores lines in the order given. @returns what reads them back, as often as asked. */
-  store(lines: readonly string[]): Promise<() => AsyncIterable<string>>;
+  store(lines: Iterable<string> | AsyncIterable<string>): Promise<() => AsyncIterable<string>>;
 }
 
-/** So many lines are sorted in memory at a time, some 40 MB of them; a million versions make ten runs. */
-const LINES_PER_RUN = 100_000;
+/**
+ * So much text is sorted in memory at a time, some 25 MB of lines; a million versions make twenty runs. More than
+ * SPOOL_LIMIT (mirror/body.ts), up to which a spool would stay in memory.
+ */
+const CHARACTERS_PER_RUN = 10 * 1024 * 1024;
+/** So many runs are merged into one: each that is being read takes some hundred kilobytes. */
+const RUNS_AT_ONCE = 64;
+
+type Run = () => AsyncIterable<string>;
 
 /**
  * Sorts any number of lines in bounded memory: sorted runs, merged as they are read. Lines are ASCII and without line
@@ -14,45 +21,61 @@ const LINES_PER_RUN = 100_000;
 export class SortedLines {
   readonly #runs: LineRuns;
   readonly #perRun: number;
-  readonly #stored: (() => AsyncIterable<string>)[] = [];
+  /** Of the second level each is merged of so many of the first, and so on. */
+  readonly #levels: Run[][] = [];
   #lines: string[] = [];
+  #characters = 0;
 
-  constructor(runs: LineRuns, perRun = LINES_PER_RUN) {
+  /** @param perRun characters. */
+  constructor(runs: LineRuns, perRun = CHARACTERS_PER_RUN) {
     this.#runs = runs;
     this.#perRun = perRun;
   }
 
   async add(line: string): Promise<void> {
     this.#lines.push(line);
-    if (this.#lines.length < this.#perRun) return;
-    const run = this.#lines.sort(byUnits);
+    this.#characters += line.length;
+    if (this.#characters < this.#perRun) return;
+    const lines = this.#lines.sort(byUnits);
     this.#lines = [];
-    this.#stored.push(await this.#runs.store(run));
+    this.#characters = 0;
+    await this.#keep(0, await this.#runs.store(lines));
   }
 
   /** All lines, sorted; to be called once nothing more is added. */
   async *sorted(): AsyncGenerator<string> {
-    this.#lines.sort(byUnits);
-    if (this.#stored.length === 0) {
-      yield* this.#lines;
-      return;
-    }
-    const sources = [...this.#stored.map((run) => run()[Symbol.asyncIterator]()), asyncIterator(this.#lines)];
-    const heap: Head[] = [];
-    for (const source of sources) {
-      const first = await source.next();
-      if (first.done !== true) push(heap, { line: first.value, source });
-    }
-    for (let head = heap[0]; head !== undefined; head = heap[0]) {
-      yield head.line;
-      const next = await head.source.next();
-      if (next.done === true) {
-        const last = heap.pop();
-        if (heap.length === 0 || last === undefined) continue;
-        heap[0] = last;
-      } else head.line = next.value;
-      sink(heap);
-    }
+    const lines = this.#lines.sort(byUnits);
+    if (this.#levels.length === 0) yield* lines;
+    else yield* merged([...this.#levels.flat(), () => asyncIterator(lines)]);
+  }
+
+  async #keep(level: number, run: Run): Promise<void> {
+    const runs = this.#levels[level] ?? [];
+    this.#levels[level] = runs;
+    runs.push(run);
+    if (runs.length < RUNS_AT_ONCE) return;
+    const one = await this.#runs.store(merged(runs));
+    this.#levels[level] = [];
+    await this.#keep(level + 1, one);
+  }
+}
+
+async function* merged(runs: readonly Run[]): AsyncGenerator<string> {
+  const heap: Head[] = [];
+  for (const run of runs) {
+    const source = run()[Symbol.asyncIterator]();
+    const first = await source.next();
+    if (first.done !== true) push(heap, { line: first.value, source });
+  }
+  for (let head = heap[0]; head !== undefined; head = heap[0]) {
+    yield head.line;
+    const next = await head.source.next();
+    if (next.done === true) {
+      const last = heap.pop();
+      if (heap.length === 0 || last === undefined) continue;
+      heap[0] = last;
+    } else head.line = next.value;
+    sink(heap);
   }
 }
 

@@ -14,8 +14,6 @@ export interface ChangedVersion {
 
 /** Records are read so many at a time. */
 const PAGE = 500;
-/** A line of the journal has some 100 bytes. */
-const LINES_IN_MEMORY = 200_000;
 
 /**
  * Every version that the journal names since `from`, once, by module path and version, each by bytes; each is read from
@@ -31,7 +29,7 @@ export class ChangedVersions {
   constructor(ledger: Pick<Ledger, "journal" | "read">, spool: SpoolBody) {
     this.#ledger = ledger;
     this.#runs = new SpooledRuns(spool);
-    this.#lines = new SortedLines(this.#runs, LINES_IN_MEMORY);
+    this.#lines = new SortedLines(this.#runs);
   }
 
   /** Reads the journal. @returns how many lines it had. */

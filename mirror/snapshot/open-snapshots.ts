@@ -1,9 +1,11 @@
 import type { ModulePath } from "../../gomod/module-path.ts";
 import type { Clock, Ledger, Vault } from "../ports.ts";
+import type { TreeKey } from "../tree-keys.ts";
 import { listSnapshots } from "./catalog.ts";
 import { openSnapshot } from "./open-snapshot.ts";
 import type { Snapshot, SnapshotEntry, SnapshotHeader } from "./snapshot.ts";
 import { type SnapshotName, timeOfSnapshot } from "./snapshot-name.ts";
+import { VulndbArchives } from "./vulndb-archives.ts";
 
 /** So many snapshots are held open by a process that serves them. */
 const MOST_OPEN = 4;
@@ -16,6 +18,8 @@ const FRESH = 10_000;
 export interface ServedSnapshot {
   readonly header: SnapshotHeader;
   module(path: ModulePath): Promise<readonly SnapshotEntry[]>;
+  /** A file of the vulnerability database as it was mirrored then, byte for byte; undefined where it had none such. */
+  vulndb(key: TreeKey): Promise<Uint8Array | undefined>;
 }
 
 interface Held {
@@ -36,10 +40,12 @@ export class OpenSnapshots {
   readonly #parts: OpenSnapshotsParts;
   readonly #held = new Map<SnapshotName, Promise<Held | undefined>>();
   readonly #expired = new Map<SnapshotName, { readonly at: number; readonly expired: Promise<boolean> }>();
+  readonly #vulndbs: VulndbArchives;
   #names: { readonly at: number; readonly names: Promise<readonly SnapshotName[]> } | undefined;
 
   constructor(parts: OpenSnapshotsParts) {
     this.#parts = parts;
+    this.#vulndbs = new VulndbArchives(parts.vault, parts.now);
   }
 
   /** The newest snapshot up to a moment, expired or not; undefined where there was none yet. */
@@ -60,7 +66,13 @@ export class OpenSnapshots {
     if (held === undefined) return undefined;
     held.users++;
     try {
-      return await work({ header: held.snapshot.header, module: (path) => moduleOf(held, path) });
+      const { header } = held.snapshot;
+      return await work({
+        header,
+        module: (path) => moduleOf(held, path),
+        vulndb: async (key) =>
+          header.vulndb === undefined ? undefined : await this.#vulndbs.file(header.vulndb, key),
+      });
     } finally {
       held.users--;
       if (held.evicted && held.users === 0) await held.snapshot.close();

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { misuse } from "../errors.ts";
+import { MirrorError, misuse } from "../errors.ts";
 import type { LedgerItem } from "../ledger-entries.ts";
 import { reasonText } from "../policy-settings.ts";
 import type { Ledger } from "../ports.ts";
@@ -51,13 +51,16 @@ export async function pinSnapshot(ledger: PinLedger, pin: Pin): Promise<void> {
   const { snapshot, holder, ...value } = pin;
   const name = holder === undefined ? snapshot : `${snapshot}${HOLDER}${holder}`;
   await refuseExpired(ledger, snapshot);
-  const written = await overwrite(ledger, { kind: "pin", name, revision: 0, value });
+  const { written, isNew } = await overwrite(ledger, { kind: "pin", name, revision: 0, value });
   // It may have expired in between: whoever has marked it has not seen the pin, or takes the mark off again.
   try {
     await refuseExpired(ledger, snapshot);
-  } catch (error) {
-    await ledger.deleteItem(written);
-    throw error;
+  } catch (thrown) {
+    // What was pinned before stays so, whoever asks again: somebody was told that it is. And a ledger that does not answer says
+    // nothing of the snapshot: one pin too many on it does no harm.
+    const hasExpired = thrown instanceof MirrorError && thrown.class === "misuse";
+    if (isNew && hasExpired) await ledger.deleteItem(written);
+    throw thrown;
   }
 }
 
@@ -75,11 +78,14 @@ export async function unpinSnapshot(
   }
 }
 
-async function overwrite(ledger: PinLedger, item: LedgerItem): Promise<LedgerItem> {
+async function overwrite(
+  ledger: PinLedger,
+  item: LedgerItem,
+): Promise<{ readonly written: LedgerItem; readonly isNew: boolean }> {
   for (;;) {
-    const revision = (await ledger.readItem(item.kind, item.name))?.revision ?? 0;
-    const written = await ledger.writeItem({ ...item, revision });
-    if (written !== "changed") return written;
+    const before = await ledger.readItem(item.kind, item.name);
+    const written = await ledger.writeItem({ ...item, revision: before?.revision ?? 0 });
+    if (written !== "changed") return { written, isNew: before === undefined };
   }
 }
 

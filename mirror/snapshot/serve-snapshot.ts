@@ -5,10 +5,13 @@ import { isPseudoVersion } from "../../gomod/pseudo-version.ts";
 import { formatModuleVersion, type ModuleVersion, type Version } from "../../gomod/version.ts";
 import { latestOf } from "../../gomod/version-query.ts";
 import { type Answer, notFound, oneLine } from "../answer.ts";
+import { sha256Of } from "../body.ts";
 import { MirrorError } from "../errors.ts";
-import { LARGEST_GO_MOD } from "../fetch.ts";
+import { memoryObject } from "../memory-object.ts";
 import type { Clock, Tree } from "../ports.ts";
+import { LARGEST_GO_MOD } from "../store-files.ts";
 import { infoKey, modKey, parseTreeKey, type TreeEntry, type TreeKey } from "../tree-keys.ts";
+import { parseVulndbKey, vulndbHeaders } from "../vulndb-keys.ts";
 import type { OpenSnapshots, ServedSnapshot } from "./open-snapshots.ts";
 import type { SnapshotEntry } from "./snapshot-entry.ts";
 import { isSnapshotName, parseMoment } from "./snapshot-name.ts";
@@ -30,9 +33,9 @@ export function isSnapshotPath(path: string): boolean {
 }
 
 /**
- * Answers a client for which a snapshot is its GOPROXY: lists and `@latest` are the snapshot's, and so is the head of a
- * checksum database; files come from the tree, where the snapshot has them and nothing keeps them out by now. 410 where
- * the snapshot has expired.
+ * Answers a client for which a snapshot is its GOPROXY: lists and `@latest` are the snapshot's, and so are the head of a
+ * checksum database and the vulnerability database; files come from the tree, where the snapshot has them and nothing
+ * keeps them out by now. 410 where the snapshot has expired.
  * @param path as `answer` of mirror/serve.ts takes it. Attacker-controlled.
  */
 export async function answerSnapshot(parts: SnapshotServeParts, path: string): Promise<Answer> {
@@ -66,6 +69,8 @@ async function answerFrom(
   snapshot: ServedSnapshot,
   path: string,
 ): Promise<Answer> {
+  const vulndb = parseVulndbKey(path);
+  if (vulndb !== undefined) return await vulndbOf(snapshot, vulndb);
   const entry = parseTreeKey(path);
   if (entry === undefined)
     return notFound("a snapshot answers the GOPROXY protocol, and for canonical versions only");
@@ -93,6 +98,17 @@ async function answerFrom(
         ? noDatabase(entry.database)
         : await parts.answerTree(entry.key);
   }
+}
+
+/** GOVULNDB of then: the same bytes as below `-/vulndb/` of the mirror at that time. */
+async function vulndbOf(snapshot: ServedSnapshot, key: TreeKey): Promise<Answer> {
+  if (snapshot.header.vulndb === undefined)
+    return notFound(`${key}: when this snapshot was taken, no vulnerability database was mirrored`);
+  const bytes = await snapshot.vulndb(key);
+  if (bytes === undefined)
+    return notFound(`${key}: the vulnerability database of this snapshot has no such file`);
+  const { contentType, cacheControl } = vulndbHeaders(key);
+  return { kind: "object", object: memoryObject(bytes, sha256Of(bytes)), type: contentType, cacheControl };
 }
 
 async function entryIn(

@@ -1,4 +1,4 @@
-import { type Body, isSpool } from "../body.ts";
+import { type Body, isSpool, sizeOf } from "../body.ts";
 import type { LineRuns } from "../scrub/sorted-lines.ts";
 
 /** Receives chunks outside of memory; the caller disposes of a Spool. SpoolFolder's method, for one. */
@@ -7,6 +7,8 @@ export type SpoolBody = (chunks: AsyncIterable<Uint8Array>, limit: number, subje
 /** No run of lines, and no object of a snapshot, is larger: 100 million versions stay below. */
 export const LARGEST_SPOOL = 64 * 1024 ** 3;
 const LINES_PER_BATCH = 500;
+/** Runs are read in such parts: many are at the same time, and lines keep the part they were cut from. */
+const PART = 128 * 1024;
 
 /** Runs of lines in spools, until they are disposed of. */
 export class SpooledRuns implements LineRuns {
@@ -17,7 +19,7 @@ export class SpooledRuns implements LineRuns {
     this.#spool = spool;
   }
 
-  async store(lines: readonly string[]): Promise<() => AsyncIterable<string>> {
+  async store(lines: Iterable<string> | AsyncIterable<string>): Promise<() => AsyncIterable<string>> {
     const stored = await this.storeBatches(batched(lines));
     return async function* () {
       for await (const batch of stored()) yield* batch;
@@ -30,7 +32,7 @@ export class SpooledRuns implements LineRuns {
   ): Promise<() => AsyncIterable<readonly string[]>> {
     const body = await this.#spool(chunksOf(batches), LARGEST_SPOOL, "sorted lines");
     this.#bodies.push(body);
-    return () => linesOf(isSpool(body) ? body.stream() : once(body));
+    return () => linesOf(partsOf(body));
   }
 
   async dispose(): Promise<void> {
@@ -56,8 +58,9 @@ async function* chunksOf(batches: AsyncIterable<readonly string[]>): AsyncGenera
   for await (const batch of batches) if (batch.length > 0) yield Buffer.from(`${batch.join("\n")}\n`);
 }
 
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
+async function* partsOf(body: Body): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < sizeOf(body); at += PART)
+    yield isSpool(body) ? await body.read(at, PART) : body.subarray(at, at + PART);
 }
 
 async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<readonly string[]> {

@@ -53,8 +53,6 @@ export const OVERLAP = 600_000;
 const AHEAD = 3_600_000;
 /** A previous one that is older is not built upon: each hour of the journal costs four queries in DynamoDB. */
 const LONGEST_JOURNAL = 60 * 86_400_000;
-/** Lines of entries have some 500 bytes. */
-const ENTRIES_PER_RUN = 50_000;
 const LEASE = "snapshot";
 
 /**
@@ -161,7 +159,7 @@ async function sortedEntries(
   } catch (error) {
     if (!(error instanceof OutOfOrder)) throw error;
   }
-  const lines = new SortedLines(runs, ENTRIES_PER_RUN);
+  const lines = new SortedLines(runs);
   for await (const batch of kept(linesInAnyOrder(ledger.records()), turn))
     for (const line of batch) await lines.add(line);
   return batched(lines.sorted());

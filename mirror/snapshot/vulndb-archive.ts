@@ -1,6 +1,8 @@
+import { z } from "zod";
 import { type Sha256, sha256Of } from "../body.ts";
 import { MirrorError } from "../errors.ts";
 import type { Tree, Vault } from "../ports.ts";
+import type { TreeKey } from "../tree-keys.ts";
 import { LARGEST_VULNDB_INDEX, mirroredModified } from "../vulndb.ts";
 import { parseVulndbKey, VULNDB_FOLDER } from "../vulndb-keys.ts";
 import { LARGEST_SPOOL, type SpoolBody } from "./spooled-runs.ts";
@@ -14,6 +16,17 @@ export interface ArchivedVulndb {
   /** The database's own time, verbatim. */
   readonly vulndbModified: string;
 }
+
+/** A JSON file of the vulnerability database, as a snapshot keeps it. */
+export interface ArchivedFile {
+  readonly key: TreeKey;
+  readonly bytes: Uint8Array;
+}
+
+/** Uncompressed: the public database has some 20 MB. */
+export const LARGEST_ARCHIVE = 512 * 1024 * 1024;
+
+const lineShape = z.strictObject({ file: z.string().max(100), text: z.string().max(LARGEST_VULNDB_INDEX) });
 
 /** A sync that replaces it meanwhile takes seconds, and is seldom. */
 const TRIES = 3;
@@ -65,5 +78,29 @@ async function* filesOf(tree: Pick<Tree, "keys" | "get">): AsyncGenerator<string
         `${key}: not plain UTF-8; mirror the vulnerability database again`,
       );
     yield JSON.stringify({ file: key.slice(VULNDB_FOLDER.length), text });
+  }
+}
+
+/**
+ * Reads a line of an archive. Attacker-controlled.
+ * @param subject the archive's name, for messages.
+ * @throws MirrorError malformed where it is none.
+ */
+export function parseArchiveLine(line: string, subject: string): ArchivedFile {
+  try {
+    const { file, text } = lineShape.parse(JSON.parse(line));
+    const key = parseVulndbKey(`${VULNDB_FOLDER}${file}`);
+    if (key === undefined || !key.endsWith(".json")) throw new Error("it names no file of the database");
+    return { key, bytes: Buffer.from(text) };
+  } catch (cause) {
+    const why = (cause as Error).message.split("\n", 1)[0];
+    throw new MirrorError(
+      "malformed",
+      subject,
+      `${subject}: no archive of a vulnerability database: ${why}`,
+      {
+        cause,
+      },
+    );
   }
 }

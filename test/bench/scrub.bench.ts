@@ -2,6 +2,7 @@
  * A deep scrub of corpora/medium.txt in a folder mirror, on one and two threads; and a quick scrub of made mirrors of ten
  * thousand to a million versions, whose tree is a listing alone, so that what is measured is the merge and its memory.
  */
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,13 +14,14 @@ import { ScratchFolder } from "../../adapters/local/scratch-folder.ts";
 import { SpoolFolder } from "../../adapters/local/spool-folder.ts";
 import { ZipThreads } from "../../adapters/local/zip-threads.ts";
 import { countedCalls } from "../../cli/counted-calls.ts";
+import { keepHeapSmall } from "../../cli/small-heap.ts";
 import { type H1, h1OfGoMod } from "../../gomod/dirhash.ts";
 import { modulePath } from "../../gomod/module-path.ts";
 import { moduleVersion } from "../../gomod/version.ts";
 import { sha256Of } from "../../mirror/body.ts";
 import type { Ledger, Tree } from "../../mirror/ports.ts";
 import type { VersionRecord } from "../../mirror/records.ts";
-import { scrub } from "../../mirror/scrub/scrub.ts";
+import { type ScrubResult, scrub } from "../../mirror/scrub/scrub.ts";
 import { WHOLE } from "../../mirror/scrub/tree-order.ts";
 import { SpooledRuns } from "../../mirror/snapshot/spooled-runs.ts";
 import { infoKey, latestKey, listKey, modKey, zipKey } from "../../mirror/tree-keys.ts";
@@ -35,8 +37,9 @@ interface Spent {
 }
 
 export async function scrubBench(sizes: readonly number[] = [10_000, 100_000, 1_000_000]): Promise<void> {
-  // The largest resident size is that of the whole process so far: so the smaller ones come first.
-  for (const size of sizes) await quickBench(size);
+  // A process each, with the heap of `modferry scrub`, so that its largest resident size is its own.
+  for (const size of sizes)
+    execFileSync(process.execPath, [import.meta.filename, String(size)], { stdio: "inherit" });
   await deepBench();
 }
 
@@ -89,10 +92,21 @@ async function deepOnce(
   const { tree, ledger, vault } = mirror;
   const none = () => {};
   const { counts } = await scrub(
-    { tree, ledger, vault, zips, verifiers: [], runs, now: Date.now, report: none, progress: none },
+    {
+      tree,
+      ledger,
+      vault,
+      zips,
+      verifiers: [],
+      runs,
+      now: Date.now,
+      owner: "bench",
+      report: none,
+      progress: none,
+    },
     "deep",
     WHOLE,
-  );
+  ).then(whole);
   if (counts.findings !== 0) throw new Error(`${counts.findings} findings in an undamaged mirror`);
   const { user, system } = process.cpuUsage(before);
   await runs.dispose();
@@ -140,12 +154,13 @@ async function quickBench(size: number): Promise<void> {
       verifiers: [],
       runs,
       now: Date.now,
+      owner: "bench",
       report: console.log,
       progress: () => {},
     },
     "quick",
     WHOLE,
-  );
+  ).then(whole);
   const seconds = (performance.now() - began) / 1000;
   await runs.dispose();
   scratch.remove();
@@ -225,4 +240,16 @@ function over(inner: object, made: object): object {
   });
 }
 
-if (process.argv[1] === import.meta.filename) await scrubBench();
+function whole(result: ScrubResult | undefined): ScrubResult {
+  if (result === undefined) throw new Error("another scrub is at work");
+  return result;
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const size = Number(process.argv[2] ?? 0);
+  if (size === 0) await scrubBench();
+  else {
+    keepHeapSmall();
+    await quickBench(size);
+  }
+}

@@ -99,6 +99,106 @@ test(
   TIMEOUT,
 );
 
+describe("beside a process that writes the mirror", () => {
+  /** Runs `act` while a sync is between two rounds. @returns what that one has said. */
+  const besideWriter = async (mirror: string, act: () => Promise<void>): Promise<string> => {
+    const writer = spawnModferry(["sync", "--config", config, "--mirror", mirror, "--every", "1h"]);
+    const written = ended(writer);
+    try {
+      await new Promise<void>((said) => writer.stderr.on("data", () => said()));
+      await act();
+    } finally {
+      writer.kill("SIGTERM");
+    }
+    return (await written).stderr;
+  };
+
+  test(
+    "unblock and retry are left to it, and end as they do without one; nothing of them stays behind",
+    async () => {
+      const mirror = await synced("left");
+      const on = ["--mirror", mirror];
+      expect((await modferry(["block", A, "--reason", "INC-1", ...on])).code).toBe(0);
+      expect(existsSync(zipOf(mirror, "a"))).toBe(false);
+      const said = await besideWriter(mirror, async () => {
+        const unblocked = await modferry(["unblock", A, "--by", "ann", ...on]);
+        expect([unblocked.code, unblocked.stderr]).toEqual([
+          0,
+          `${A}: 1 versions are served again; 0 were never here whole, and are fetched by the next sync\n`,
+        ]);
+        expect(existsSync(zipOf(mirror, "a"))).toBe(true);
+        const retried = await modferry(["retry", "--json", ...on]);
+        expect([retried.code, JSON.parse(retried.stdout)]).toEqual([
+          0,
+          { event: "retried", versions: 0, requests: 0, conflicts: 0 },
+        ]);
+        const none = await modferry(["unblock", "corp.example/none@v1.0.0", ...on]);
+        expect([none.code, none.stderr]).toEqual([
+          2,
+          expect.stringMatching(/^modferry: corp\.example\/none@v1\.0\.0: [^\n]*\n$/),
+        ]);
+        const bad = await modferry(["retry", "a b", ...on]);
+        expect([bad.code, bad.stderr.split("\n").length]).toEqual([2, 2]);
+      });
+      expect(said).toMatch(/^modferry: unblock by hand, done: corp\.example\/a@v1\.0\.0$/m);
+      expect(await leftOver(mirror)).toEqual([]);
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "a conflict is settled through it",
+    async () => {
+      const mirror = await synced("left-conflict");
+      const { mod } = upstream.made.get(A) ?? expect.fail();
+      const other = [
+        { name: `${A}/go.mod`, content: mod },
+        { name: `${A}/x.go`, content: "package other\n" },
+      ];
+      upstream.wrong.set(`zip ${A}`, buildZip(other));
+      await modferry(["sync", "--refresh", A, "--config", config, "--mirror", mirror]);
+      upstream.wrong.delete(`zip ${A}`);
+      await besideWriter(mirror, async () => {
+        const args = ["resolve-conflict", A, "--keep", "--reason", "INC-1", "--mirror", mirror];
+        const kept = await modferry([...args, "--config", config]);
+        expect([kept.code, kept.stderr]).toEqual([0, `${A}: what is held is kept, and served again\n`]);
+      });
+      expect(await leftOver(mirror)).toEqual([]);
+    },
+    TIMEOUT,
+  );
+
+  test(
+    "one that does not look is waited for, and what was left is withdrawn",
+    async () => {
+      const mirror = await synced("left-busy");
+      expect((await modferry(["block", A, "--reason", "INC-1", "--mirror", mirror])).code).toBe(0);
+      const { close } = await openFolderMirror(mirror, { mode: "write" });
+      try {
+        const refused = await modferry(["unblock", A, "--mirror", mirror]);
+        expect([refused.code, refused.stderr]).toEqual([
+          2,
+          `modferry: ${A}: the process that writes ${mirror} does not answer; end it, then \`modferry unblock\` again\n`,
+        ]);
+      } finally {
+        await close();
+      }
+      expect(existsSync(zipOf(mirror, "a"))).toBe(false);
+      expect(await leftOver(mirror)).toEqual([]);
+    },
+    TIMEOUT,
+  );
+
+  /** Names of the orders that lie in its ledger. */
+  async function leftOver(mirror: string): Promise<string[]> {
+    const { ledger, close } = await openFolderMirror(mirror, { mode: "read" });
+    const names: string[] = [];
+    for await (const { name } of ledger.items("control")) if (name.startsWith("left/")) names.push(name);
+    await close();
+    return names;
+  }
+});
+
 describe("a block", () => {
   test(
     "is applied by the writer within seconds, and status shows it until it is lifted",

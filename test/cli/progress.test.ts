@@ -19,6 +19,12 @@ const fetched = (at: number): MirrorEvent => ({
 
 /** The end of the last line, behind the seconds. */
 function lastLine(earlier: readonly MirrorEvent[], own: readonly MirrorEvent[], missing: readonly number[]) {
+  return linesOf(earlier, own, missing)
+    .at(-1)
+    ?.replace(/^.* MB in \d+\.\d s/, "");
+}
+
+function linesOf(earlier: readonly MirrorEvent[], own: readonly MirrorEvent[], missing: readonly number[]) {
   const lines: string[] = [];
   const progress = new SyncProgress(
     {
@@ -33,8 +39,16 @@ function lastLine(earlier: readonly MirrorEvent[], own: readonly MirrorEvent[], 
   progress.beginRequest();
   for (const event of own) progress.take(event);
   progress.end(missing.map((at) => ({ subject: `example.com/m${at}@v1.0.0` })));
-  return lines.at(-1)?.replace(/^.* MB in \d+\.\d s/, "");
+  return lines;
 }
+
+test("a failure is said once, though it is met for an earlier request and for this one", () => {
+  const lines = linesOf([failed(1), failed(2)], [failed(1)], [1]).filter((line) => line.includes("reset"));
+  expect(lines).toEqual([
+    "FAILED (transient) example.com/m1@v1.0.0: reset",
+    "FAILED (transient) example.com/m2@v1.0.0: reset",
+  ]);
+});
 
 test("the last line counts as this request's failures those alone that are missing for it", () => {
   expect(lastLine([failed(1)], [failed(2), failed(3)], [2, 3])).toBe(

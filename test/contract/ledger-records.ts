@@ -197,6 +197,37 @@ export function ledgerRecordTests(fixture: () => LedgerFixture): void {
     expect(await ledger.read([version])).toEqual(winners);
   });
 
+  test("a record is forgotten at its revision alone; its journal stays, and the version can come anew", async () => {
+    const { ledger, other = ledger } = fixture();
+    const path = "example.com/forgotten";
+    const [gone, changed, never] = versionsOf(path, 3) as [ModuleVersion, ModuleVersion, ModuleVersion];
+    const removed = (version: ModuleVersion): VersionRecord => {
+      const { due: _due, ...fresh } = freshRecord(version);
+      return { ...fresh, state: "REMOVED", removedAt: NOW };
+    };
+    const journal: JournalEntry = { event: "removed", version: gone, at: NOW };
+    const [first] = await ledger.write([{ record: removed(gone), journal }]);
+    const second = await stored(removed(changed));
+    await stored({ ...second, wanted: "whole" });
+    expect(first).toMatchObject({ removedAt: NOW, revision: 1 });
+    const asked = [first as VersionRecord, second, removed(never)];
+    const counts = await Promise.all([ledger.forget(asked), other.forget(asked)]);
+    expect(counts.sort()).toEqual([0, 1]);
+    expect(await ledger.read([gone, changed, never])).toEqual([
+      undefined,
+      { ...second, wanted: "whole", revision: 2 },
+      undefined,
+    ]);
+    expect((await ledger.readModule(second.path)).map(({ version }) => version)).toEqual([changed.version]);
+    await vi.waitFor(async () => {
+      const found = await ledger.inState("REMOVED", { limit: 1_000 });
+      expect(found.filter((record) => record.path === path)).toHaveLength(1);
+    }, LAG);
+    if (fixture().journal !== undefined) expect(await journalOf(path)).toEqual([journal]);
+    expect(await stored(removed(gone))).toMatchObject({ revision: 1 });
+    expect(await ledger.forget([])).toBe(0);
+  });
+
   test("a change and its journal line are written together or not at all", async () => {
     const [a, b] = versionsOf("example.com/journal", 2) as [ModuleVersion, ModuleVersion];
     const entry = (version: ModuleVersion, event: JournalEntry["event"], at: number): JournalEntry => ({

@@ -55,6 +55,28 @@ export function ledgerRequestTests(fixture: () => LedgerFixture): void {
     });
   });
 
+  test("a request is forgotten at its revision alone, with what it waits for, and can come anew", async () => {
+    const { ledger, other = ledger } = fixture();
+    const key = { name: "forgotten", time: TIME };
+    const stored = await written({ ...opened("forgotten"), state: "ENDED", endedAt: 12, due: 5 });
+    expect(stored.endedAt).toBe(12);
+    await ledger.openOrders(key, [1, 2, 3]);
+    expect(await ledger.forgetRequest({ ...stored, revision: 0 })).toBe(false);
+    expect(await ledger.forgetRequest({ ...stored, revision: 2 })).toBe(false);
+    expect(await ledger.readRequest(key)).toEqual(stored);
+    expect((await ledger.closeOrder(key, 3)).open).toBeGreaterThan(0);
+    const both = await Promise.all([ledger.forgetRequest(stored), other.forgetRequest(stored)]);
+    expect(both.filter((isGone) => isGone)).toHaveLength(1);
+    expect(await ledger.readRequest(key)).toBeUndefined();
+    for await (const request of ledger.requests()) expect(request.name).not.toBe("forgotten");
+    await vi.waitFor(async () => {
+      const due = await ledger.dueRequests(10, 1_000);
+      expect(due.map(({ name }) => name)).not.toContain("forgotten");
+    }, LAG);
+    expect(await ledger.closeOrder(key, 9)).toEqual({ open: 0 });
+    expect(await ledger.writeRequest(opened("forgotten"))).toEqual({ ...opened("forgotten"), revision: 1 });
+  });
+
   test("requests gives every one of them, more than a page, each once", async () => {
     const { ledger, other = ledger } = fixture();
     const names = Array.from({ length: 620 }, (_, n) => `all-${n}`);

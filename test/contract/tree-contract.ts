@@ -187,6 +187,36 @@ export function treeContract(
       await stored?.close();
     });
 
+    test("createAll, where there is one, stores each as create does, and leaves what is there", async () => {
+      const keyOf = (version: string) => zipKey(moduleVersion("example.com/together", version));
+      await create(keyOf("v1.1.0"), bytesOf("before"));
+      const bodies = [
+        await spoolOf(bytesOf("spooled")),
+        await spoolOf(bytesOf("later")),
+        bytesOf("in memory"),
+      ];
+      const objects = bodies.map((body, at) => ({
+        key: keyOf(`v1.${at}.0`),
+        body,
+        sha256: "sha256" in body ? body.sha256 : sha256Of(body),
+      }));
+      if (tree.createAll === undefined) return;
+      expect(await tree.createAll(objects)).toEqual(["created", "exists", "created"]);
+      expect(await tree.createAll(objects)).toEqual(["exists", "exists", "exists"]);
+      expect(await tree.createAll([])).toEqual([]);
+      const texts = await Promise.all(objects.map(({ key }) => textAt(key)));
+      expect(texts).toEqual(["spooled", "before", "in memory"]);
+    });
+
+    test("content, where there is one, is what get gives without a limit", async () => {
+      if (tree.content === undefined) return;
+      const key = zipKey(moduleVersion("example.com/content", "v1.0.0"));
+      expect(await tree.content(key)).toBeUndefined();
+      const bytes = randomBytes(3 << 20);
+      await create(key, bytes);
+      expect(sha256Of((await tree.content(key)) ?? bytesOf(""))).toBe(sha256Of(bytes));
+    });
+
     test("replace takes what is spooled as well, whatever the key, and says changed where it is another by now", async () => {
       const key = zipKey(moduleVersion("example.com/replaced", "v1.0.0"));
       const [first, second] = [randomBytes(2 << 20), randomBytes(3 << 20)];

@@ -1,7 +1,8 @@
 // Run by bundle-kill.test.ts: `bundle-kill-child.ts N FILE ARGS…` runs `modferry ARGS` in this process, which sends itself
-// SIGKILL right before (N even) or right after its durable write number N/2, of tree, vault and ledger alike. With N = 0
-// it writes their count into FILE.
-import { writeFileSync } from "node:fs";
+// SIGKILL right before (N even) or right after its durable write number N/2, of tree, vault and ledger alike, each link
+// among those that a tree makes together counted by itself. With N = 0 it writes their count into FILE.
+import fs, { writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { FolderTree } from "../../adapters/local/folder-tree.ts";
 import { FolderVault } from "../../adapters/local/folder-vault.ts";
 import { SqliteLedger } from "../../adapters/local/sqlite-ledger.ts";
@@ -10,6 +11,15 @@ const [nth = "", countFile = "", ...args] = process.argv.slice(2);
 const fatal = Math.floor(Number(nth) / 2);
 const before = Number(nth) % 2 === 0;
 let writes = 0;
+
+const { linkSync } = fs;
+fs.linkSync = (...given) => {
+  const isLast = ++writes === fatal;
+  if (isLast && before) process.kill(process.pid, "SIGKILL");
+  linkSync(...given);
+  if (isLast) process.kill(process.pid, "SIGKILL");
+};
+syncBuiltinESMExports();
 
 type Method = (...args: unknown[]) => Promise<unknown>;
 
@@ -26,7 +36,7 @@ function wrap(prototype: object, names: readonly string[]): void {
   }
 }
 
-wrap(FolderTree.prototype, ["create", "replace", "remove"]);
+wrap(FolderTree.prototype, ["create", "createAll", "replace", "remove"]);
 wrap(FolderVault.prototype, ["create", "put", "remove"]);
 wrap(SqliteLedger.prototype, ["write", "writeItem", "deleteItem", "addHead"]);
 process.once("exit", () => {

@@ -1,8 +1,8 @@
 // Run by kill.test.ts: `kill-child.ts STORE MOMENT N ARGS…` runs `modferry ARGS` in this process, which sends itself
-// SIGKILL right before or right after its Nth durable write of the tree, the vault or the ledger. With N = 0 it counts
-// them.
-import { writeFileSync } from "node:fs";
-import { FolderTree } from "../../adapters/local/folder-tree.ts";
+// SIGKILL right before or right after its Nth durable write of the tree (a name that appears in it, or is another file's
+// from then on), the vault or the ledger. With N = 0 it counts them.
+import fs, { promises, writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { FolderVault } from "../../adapters/local/folder-vault.ts";
 import { SqliteLedger } from "../../adapters/local/sqlite-ledger.ts";
 
@@ -11,6 +11,7 @@ const fatal = Number(nth);
 let writes = 0;
 
 type Method = (...args: unknown[]) => Promise<unknown>;
+type Naming<Result> = (from: string, to: string) => Result;
 
 const die = () => process.kill(process.pid, "SIGKILL");
 
@@ -28,8 +29,27 @@ function wrap(prototype: object, names: readonly string[]): void {
   }
 }
 
-if (store === "tree") wrap(FolderTree.prototype, ["create", "replace"]);
-else if (store === "vault") wrap(FolderVault.prototype, ["put", "create"]);
+/** The same of a file system's call, where its new name is the tree's. */
+function wrapNaming<Result>(name: Naming<Result>): Naming<Result> {
+  return (from: string, to: string): Result => {
+    const counts = to.includes("/tree/");
+    if (counts && moment === "before" && ++writes === fatal) die();
+    const result = name(from, to);
+    if (!counts || moment !== "after") return result;
+    const named = <Value>(value: Value): Value => {
+      if (++writes === fatal) die();
+      return value;
+    };
+    return (result instanceof Promise ? result.then(named) : named(result)) as Result;
+  };
+}
+
+if (store === "tree") {
+  fs.linkSync = wrapNaming(fs.linkSync as Naming<void>) as typeof fs.linkSync;
+  fs.renameSync = wrapNaming(fs.renameSync as Naming<void>) as typeof fs.renameSync;
+  promises.link = wrapNaming(promises.link as Naming<Promise<void>>) as typeof promises.link;
+  syncBuiltinESMExports();
+} else if (store === "vault") wrap(FolderVault.prototype, ["put", "create"]);
 else {
   const changing = ["write", "writeRequest", "openOrders", "closeOrder", "addHead", "takeLease"];
   wrap(SqliteLedger.prototype, [...changing, "releaseLease"]);

@@ -58,6 +58,14 @@ export function commandEnvironment(more: Readonly<Record<string, string>> = {}):
   };
 }
 
+/** The environment of a command whose clock is ahead, in ms. */
+export function ahead(by: number): Record<string, string> {
+  return {
+    NODE_OPTIONS: `--import=${join(import.meta.dirname, "ahead-child.ts")}`,
+    MODFERRY_TEST_AHEAD: String(by),
+  };
+}
+
 /** Waits for a child's end and all of its output. */
 export function ended(child: CommandChild, args: readonly string[] = []): Promise<CommandRun> {
   return new Promise((done, reject) => {

@@ -1,6 +1,6 @@
 import { App } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
-import { defineMirror } from "../../infra/configuration.ts";
+import { type ConfigurationInput, defineMirror } from "../../infra/configuration.ts";
 import { addMirror } from "../../infra/mirror-app.ts";
 import type { Needed } from "./recorded-calls.ts";
 
@@ -26,7 +26,7 @@ const BY_LAMBDA = /^(logs:|sqs:(ReceiveMessage|DeleteMessage|GetQueueAttributes)
  * By function's construct (`Plan`, `Work`, …): each action on each resource pattern that its role allows, in a mirror with
  * the checksum database of this verifier key.
  */
-export function grantedRights(key: string): Map<string, Needed[]> {
+export function grantedRights(key: string, more: Partial<ConfigurationInput> = {}): Map<string, Needed[]> {
   const stacks = addMirror(
     new App(),
     defineMirror({
@@ -38,6 +38,7 @@ export function grantedRights(key: string): Map<string, Needed[]> {
       garbage: { every: "1d" },
       schedule: { scrub: {} },
       endpoint: { requests: { tokenSecret: REQUEST_TOKEN } },
+      ...more,
     }),
   );
   const granted = new Map<string, Needed[]>();
@@ -83,11 +84,12 @@ function print(value: unknown, resources: Readonly<Record<string, Resource>>): s
 }
 
 function shortName(arn: string): string {
-  const [, bucket, key] = /:::mirror-(tree|vault)-[^/]*(\/.*)?$/.exec(arn) ?? [];
+  const [, bucket, key] = /:::mirror-(tree|vault|bundles)-[^/]*(\/.*)?$/.exec(arn) ?? [];
   if (bucket !== undefined) return `${bucket}${key ?? ""}`;
   const [, index] = /:table\/mirror-ledger(\/.*)?$/.exec(arn) ?? [];
   if (arn.includes(":table/")) return `table${index ?? ""}`;
   const [, secret] = /:secret:(.*)-\?{6}$/.exec(arn) ?? [];
   if (secret !== undefined) return `secret/${secret}`;
+  if (arn.endsWith(":mirror-bundles")) return "bundles-queue";
   return arn.replace(/^arn:queue:mirror-/, "");
 }

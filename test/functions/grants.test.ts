@@ -8,6 +8,7 @@ import { modulePath } from "../../gomod/module-path.ts";
 import { moduleVersion } from "../../gomod/version.ts";
 import { handIn } from "../../mirror/inbox.ts";
 import type { RequestKey } from "../../mirror/orders.ts";
+import { isFeedName } from "../../mirror/orders.ts";
 import { ORDER_LOST_AFTER, want } from "../../mirror/records.ts";
 import {
   closureVaultKey,
@@ -32,6 +33,7 @@ import { newLedger, newQueue, newTree, newVault } from "../contract/aws-stores.t
 import { describeWithEmulator, emulatedAws, stopEmulator } from "../contract/ministack.ts";
 import { requestBody } from "../mirror/made-mirror.ts";
 import { MadeUpstream } from "../mirror/made-upstream.ts";
+import { MadeVulndb } from "../mirror/made-vulndb.ts";
 import { newKeys, PrivateDatabase } from "../mirror/private-database.ts";
 import { engineFile } from "./engine-file.ts";
 import { covers, grantedRights, REQUEST_TOKEN } from "./granted-rights.ts";
@@ -73,7 +75,7 @@ describeWithEmulator("each function's role, held against what the function calls
   let granted: Map<string, Needed[]>;
 
   beforeAll(async () => {
-    granted = grantedRights(keys.verifier);
+    granted = grantedRights(keys.verifier, { vulndb: { url: "https://vulndb.example.com" } });
     await runAll();
   }, TIMEOUT);
   afterAll(async () => {
@@ -120,12 +122,21 @@ async function runAll(): Promise<void> {
   made.add("example.com/bad@v1.0.0");
   made.wrong.set("mod example.com/bad@v1.0.0", Buffer.from("module example.com/other\n"));
   await using goproxy = await smallGoproxy(made);
+  const holes = new MadeVulndb();
+  holes.add({
+    id: "GO-2026-0001",
+    module: A,
+    modified: "2026-01-01T00:00:00Z",
+    events: [{ introduced: "0" }],
+  });
+  await using vulndb = await holes.serve();
   const engine = engineFile({
     upstreams: [{ name: "made", url: goproxy.url }],
     sumdb: [{ key: keys.verifier }],
     subscriptions: [{ modules: [A], versions: "all" }],
     feeds: { poll: {} },
     garbage: { every: "1d", review: "0m", window: "3h", largestShare: 1 },
+    vulndb: { url: vulndb.url },
   });
   const environment = {
     AWS_REGION: settings.region,
@@ -326,10 +337,12 @@ async function runAll(): Promise<void> {
     ...taken.map((name) => `-/snapshot/${name}`),
     `-/at/${new Date(Date.now()).toISOString()}`,
   ]) {
-    const proxy = `${prefix}/example.com/a/@v/list`;
-    const event = { pathParameters: { proxy }, path: `/${proxy}`, headers: {} } as unknown;
-    const sent = await calls.run("Serve", () => serve.handler(event as APIGatewayProxyEvent));
-    expect([proxy, sent.statusCode]).toEqual([proxy, 200]);
+    for (const path of ["example.com/a/@v/list", "-/vulndb/index/db.json"]) {
+      const proxy = `${prefix}/${path}`;
+      const event = { pathParameters: { proxy }, path: `/${proxy}`, headers: {} } as unknown;
+      const sent = await calls.run("Serve", () => serve.handler(event as APIGatewayProxyEvent));
+      expect([proxy, sent.statusCode]).toEqual([proxy, 200]);
+    }
   }
 
   // Files are lost and damaged, those of a checksum database too; a scrub mends them.
@@ -422,6 +435,10 @@ async function runAll(): Promise<void> {
   expect(await stateOf("example.com/before")).toBe("READY");
   await drain();
   for (let run = 0; run < 3; run++) await collected(2 * HOUR);
+  // An operator drops what nobody needs any more; the run that this begins goes by it.
+  let dropped = "";
+  for await (const { name } of ledger.ledger.requests()) if (!isFeedName(name)) dropped = name;
+  await calls.run("Collect", () => collect.handler({ drop: dropped, by: "a test" }, context));
   const kept = (await listSnapshots({ vault: vault.vault, ledger: ledger.ledger })).filter(
     ({ state }) => state === "kept",
   );

@@ -82,6 +82,7 @@ export class RecordedCalls {
         return { action: `dynamodb:${command.replace("Command", "")}`, resource: "table" };
       case "GetSecretValueCommand":
         return { action: "secretsmanager:GetSecretValue", resource: `secret/${input.SecretId}` };
+      case "SendMessageCommand":
       case "SendMessageBatchCommand":
         return { action: "sqs:SendMessage", resource: this.#name(input.QueueUrl) };
       default:

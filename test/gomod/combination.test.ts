@@ -5,7 +5,9 @@ import { type Closure, closeBuild, closeRoot } from "../../gomod/closure.ts";
 import { closeTogether, withRoots } from "../../gomod/combination.ts";
 import { closeFullGraph } from "../../gomod/full-graph.ts";
 import type { BuildRequest } from "../../gomod/module-graph.ts";
-import { moduleVersion } from "../../gomod/version.ts";
+import { compareSemver } from "../../gomod/semver.ts";
+import { closeUpgrades } from "../../gomod/upgrade.ts";
+import { formatModuleVersion, type ModuleVersion, moduleVersion } from "../../gomod/version.ts";
 import { describeWithGo } from "../go-command.ts";
 import { cleanUp, goProject } from "./go-project.ts";
 import {
@@ -18,6 +20,7 @@ import {
 } from "./module-universe.ts";
 import { buildRequest, closurePaths, loadFrom, type ProjectFiles } from "./project-files.ts";
 import { type ProxyFiles, startRecordingProxy } from "./recording-proxy.ts";
+import { listsFrom, servedByMirror } from "./release-universe.ts";
 import { main, modules } from "./small-universe.ts";
 import { tidyProject } from "./tidy-project.ts";
 
@@ -127,6 +130,77 @@ describeWithGo("a project that a wish raises a requirement of", () => {
   });
 });
 
+describeWithGo("a project that excludes the only version which provides a package of a wish", () => {
+  const excluded = proxyFiles(
+    modules("p v1.0.0 1.21", "p v1.1.0 1.21", "p v1.2.0 1.21", "b v1.0.0 1.21: p v1.1.0 | p"),
+  );
+  const text = "go 1.21\n\nexclude example.com/p v1.1.0\n";
+  const project: BuildRequest = { mains: [main(text)] };
+  const tidied = async (served: ProxyFiles) => {
+    const proxy = await startRecordingProxy(served);
+    try {
+      const made = await goProject(proxy.url, {
+        "go.mod": `module example.com/main\n\n${text}`,
+        "main.go": goFile("main", ["example.com/b"]),
+      });
+      await made.go("get", "example.com/b@v1.0.0").catch(() => "tidy says it, too");
+      await made.go("mod", "tidy");
+      await made.go("mod", "download", "all");
+      return readFileSync(join(made.dir, "go.mod"), "utf8");
+    } finally {
+      await proxy.close();
+    }
+  };
+
+  /** A build goes by what is required, and looks for nothing. */
+  const builtAsItStands = async (served: ProxyFiles) => {
+    const proxy = await startRecordingProxy(served);
+    try {
+      const made = await goProject(proxy.url, {
+        "go.mod": `module example.com/main\n\n${text}\nrequire example.com/b v1.0.0\n`,
+        "main.go": goFile("main", ["example.com/b"]),
+      });
+      await made.go("mod", "download", "all");
+      return await made.go("list", "-deps", "./...");
+    } finally {
+      await proxy.close();
+    }
+  };
+
+  test("takes another from the list, which is there at tier upgrade and not below", async () => {
+    const from = loadFrom(excluded);
+    const closures = [
+      await closeBuild(project, "tidy", from),
+      await closeRoot(B, "tidy", from),
+      await closeTogether(project, [B], from),
+    ];
+    const online = await tidied(excluded);
+    expect(online).toContain("example.com/p v1.2.0");
+    await expect(builtAsItStands(excluded)).rejects.toThrow(
+      "no required module provides package example.com/p",
+    );
+    const below = closurePaths(closures.flatMap((closure) => closure.files));
+    await expect(tidied(listing(excluded, below, ["example.com/b v1.0.0"]))).rejects.toThrow(
+      "cannot find module providing package example.com/p",
+    );
+    expect(await tidied(await atTierUpgrade(excluded, project, B, closures))).toBe(online);
+  });
+});
+
+/** What a mirror serves at tier upgrade of a project with a wish, whose closures at tier tidy are these. */
+async function atTierUpgrade(
+  all: ProxyFiles,
+  project: BuildRequest,
+  root: ModuleVersion,
+  closures: readonly Closure[],
+): Promise<ProxyFiles> {
+  const from = loadFrom(all);
+  const { closure, listed } = await closeUpgrades(project, [root], listsFrom(all), from);
+  const offered = await Promise.all(listed.map((version) => closeRoot(version, "upgrade", from)));
+  const held = closurePaths([...closures, closure, ...offered].flatMap(({ files: needed }) => needed));
+  return await servedByMirror(all, held, [root, ...listed].map(formatModuleVersion));
+}
+
 describeWithGo("a random project and a random wish", () => {
   test.each(SEEDS)("build together from their closures (seed %i)", { timeout: 120_000 }, async (seed) => {
     const pick = random(seed + 2_000_000);
@@ -146,8 +220,13 @@ describeWithGo("a random project and a random wish", () => {
       ];
       const online = await useTogether(proxy.url, project, wish);
       const held = closurePaths(closures.flatMap((closure) => closure.files));
-      proxy.serve(listing(all, held, [`${wish.path} ${wish.version}`]));
-      if (online !== undefined && !wentBack(online, wish))
+      const looksForProvider = losesProvider(request, closures);
+      proxy.serve(
+        looksForProvider
+          ? await atTierUpgrade(all, request, root, closures)
+          : listing(all, held, [`${wish.path} ${wish.version}`]),
+      );
+      if (online !== undefined && !wentBack(online, wish) && !isBelowProject(closures[0], wish))
         expect(await useTogether(proxy.url, project, wish)).toBe(online);
     } finally {
       await proxy.close();
@@ -178,6 +257,25 @@ async function useTogether(
 /** Going back to lower versions of other modules is another request. */
 function wentBack(goMod: string, { path, version }: UniverseModule): boolean {
   return !goMod.includes(`${path} ${version}`);
+}
+
+/** `go get` then takes what requires more back, to any version, or out of the project (closeTogether). */
+function isBelowProject(project: Closure | undefined, { path, version }: UniverseModule): boolean {
+  return (project?.files ?? []).some(
+    (file) => file.version.path === path && compareSemver(version, file.version.version) < 0,
+  );
+}
+
+/** Whether it excludes a version that one of the closures selects alone, and together none of the module is selected. */
+function losesProvider({ mains }: BuildRequest, closures: readonly Closure[]): boolean {
+  const left = new Set<string>(closures[2]?.selected.map(({ path }) => path));
+  return mains
+    .flatMap(({ goMod }) => goMod.exclude)
+    .some(
+      ({ path, version }) =>
+        !left.has(path) &&
+        closures.some(({ selected }) => selected.some((one) => one.path === path && one.version === version)),
+    );
 }
 
 function chooseWish(all: readonly UniverseModule[], pick: Random): UniverseModule {

@@ -1,4 +1,3 @@
-import { parentPort, workerData } from "node:worker_threads";
 import { FormatError } from "../../gomod/format-error.ts";
 import { hostileParsers } from "./hostile-parsers.ts";
 
@@ -101,5 +100,5 @@ async function measured(
     : { ...told, messageLength, crash: String(thrown).slice(0, 300) };
 }
 
-const { name, size, only } = workerData as { name: string; size: number; only: string };
-parentPort?.postMessage(await run(name, size, only));
+const [name = "", size = "", only = ""] = process.argv.slice(2);
+process.send?.(await run(name, Number(size), only));

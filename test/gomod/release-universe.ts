@@ -1,6 +1,8 @@
+import { parseInfo } from "../../gomod/info.ts";
+import { parseVersionList } from "../../gomod/list-file.ts";
 import { compareSemver } from "../../gomod/semver.ts";
 import { type Version, version } from "../../gomod/version.ts";
-import { latestOf } from "../../gomod/version-query.ts";
+import { latestOf, type VersionLists } from "../../gomod/version-query.ts";
 import {
   escaped,
   moduleUniverse,
@@ -148,4 +150,15 @@ export async function servedByMirror(
     if (best !== undefined) served.set(`${module}/@latest`, files.get(`${module}/@v/${best}.info`) ?? "");
   }
   return served;
+}
+
+/** What upstream lists, as a resolution reads it. */
+export function listsFrom(files: ProxyFiles): VersionLists {
+  return {
+    list: async (path) => parseVersionList(String(files.get(`/${escaped(path)}/@v/list`) ?? "")).versions,
+    latest: async (path) => {
+      const info = files.get(`/${escaped(path)}/@latest`);
+      return info === undefined ? undefined : parseInfo(info).version;
+    },
+  };
 }

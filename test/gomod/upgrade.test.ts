@@ -2,19 +2,16 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { type ClosureFile, closeBuild, closeRoot } from "../../gomod/closure.ts";
-import { parseInfo } from "../../gomod/info.ts";
-import { parseVersionList } from "../../gomod/list-file.ts";
 import { type BuildListEntry, loadModuleGraph } from "../../gomod/module-graph.ts";
 import { compareSemver } from "../../gomod/semver.ts";
 import { closeUpgrades } from "../../gomod/upgrade.ts";
 import { formatModuleVersion } from "../../gomod/version.ts";
-import type { VersionLists } from "../../gomod/version-query.ts";
 import { describeWithGo } from "../go-command.ts";
 import { cleanUp, goProject } from "./go-project.ts";
-import { escaped, type Random, random } from "./module-universe.ts";
+import { type Random, random } from "./module-universe.ts";
 import { buildRequest, closurePaths, loadFrom, type ProjectFiles } from "./project-files.ts";
 import { type ProxyFiles, type RecordingProxy, startRecordingProxy } from "./recording-proxy.ts";
-import { releaseUniverse, servedByMirror } from "./release-universe.ts";
+import { listsFrom, releaseUniverse, servedByMirror } from "./release-universe.ts";
 import { tidyProject } from "./tidy-project.ts";
 
 /** In it a requirement of what `get M@latest` imports is excluded, and the module replaced. */
@@ -119,16 +116,6 @@ async function mirrored(project: ProjectFiles, files: ProxyFiles): Promise<Proxy
 }
 
 const info = (version: string) => JSON.stringify({ Version: version, Time: "2020-01-01T00:00:00Z" });
-
-function listsFrom(files: ProxyFiles): VersionLists {
-  return {
-    list: async (path) => parseVersionList(String(files.get(`/${escaped(path)}/@v/list`) ?? "")).versions,
-    latest: async (path) => {
-      const info = files.get(`/${escaped(path)}/@latest`);
-      return info === undefined ? undefined : parseInfo(info).version;
-    },
-  };
-}
 
 /** Each command line, and whether it runs in the project or outside of any. */
 function upgradeCommands(used: readonly string[], pick: Random): Map<string, "inside" | "outside"> {

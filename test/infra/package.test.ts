@@ -40,9 +40,13 @@ describe("npm run package", () => {
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
   /** With no network, no Node on the path, and nothing of npm's in the environment. */
-  const run = async (program: string, args: readonly string[]) => {
+  const run = async (
+    program: string,
+    args: readonly string[],
+    more: Readonly<Record<string, string>> = {},
+  ) => {
     const [file = program, ...rest] = [...NO_NETWORK, program, ...args];
-    const env = { PATH: "/usr/bin:/bin", HOME: folder };
+    const env = { PATH: "/usr/bin:/bin", HOME: folder, ...more };
     return await promisify(execFile)(file, rest, { env, cwd: folder });
   };
 
@@ -54,6 +58,27 @@ describe("npm run package", () => {
     await symlink(join(root, "bin/modferry"), link);
     const { stdout, stderr } = await run(link, ["hash", goMod]);
     expect({ stdout: stdout.slice(0, 3), stderr }).toEqual({ stdout: "h1:", stderr: "" });
+  });
+
+  test("has the AWS SDK in the same file, which is read when a deployed mirror is asked for", async () => {
+    const asked = run(join(root, "bin/modferry"), ["status", "--mirror", "aws:modferry@us-east-1"], {
+      AWS_ENDPOINT_URL: "http://127.0.0.1:9",
+      AWS_ACCESS_KEY_ID: "test",
+      AWS_SECRET_ACCESS_KEY: "test",
+    });
+    await expect(asked).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(
+        /^modferry: aws:modferry@us-east-1: .*; check the region, and the way to AWS.*\n$/,
+      ),
+    });
+    const kms = run(join(root, "bin/modferry"), ["receipt", "--key", "kms:a.example=alias/a"], {
+      AWS_REGION: "us-east-1",
+      AWS_EC2_METADATA_DISABLED: "true",
+    });
+    await expect(kms).rejects.toMatchObject({
+      stderr: expect.stringMatching(/KMS: CredentialsProviderError/),
+    });
   });
 
   test(

@@ -405,7 +405,13 @@ describe("the stacks", () => {
           [...JSON.stringify(Resource).matchAll(/"\/([^"]*)"/g)].map(([, key]) => key),
         );
     expect(keysOf("s3:PutObject")).toEqual(["inbox/requests/*"]);
-    expect(keysOf("s3:GetObject")).toEqual(["*", "snapshots/*", "inbox/requests/*", "requests/*"]);
+    expect(keysOf("s3:GetObject")).toEqual([
+      "*",
+      "snapshots/*",
+      "vulndb/*",
+      "inbox/requests/*",
+      "requests/*",
+    ]);
     const refused = Object.values(desk.Resources as Record<string, Resource>).find(
       ({ Properties }) => Properties?.ResponseType === "REQUEST_TOO_LARGE",
     );

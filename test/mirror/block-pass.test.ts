@@ -163,7 +163,7 @@ describe("a block's pass", () => {
     expect(await listed()).toBe(0);
     expect(await unblock(mirror.parts, DEP, BY, enoughFor(3))).toMatchObject({ unfinished: true });
     expect(await listed()).toBeLessThan(60);
-    for (let ticks = 0; ticks < 10; ticks++) {
+    for (let ticks = 0; ticks < 15; ticks++) {
       mirror.clock.ms += MINUTE;
       await reconcile(mirror.parts, { onlyWriter: false, deadline: enoughFor(5) });
     }

@@ -1,8 +1,10 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { parseModuleVersion } from "../../gomod/version.ts";
+import { noDeadline } from "../../mirror/parts.ts";
 import type { VersionRecord } from "../../mirror/records.ts";
 import { answer } from "../../mirror/serve.ts";
 import { missingOf } from "../../mirror/settle.ts";
+import { work } from "../../mirror/work.ts";
 import { MadeMirror, MINUTE, type ProcessOptions } from "./made-mirror.ts";
 import { MadeUpstream } from "./made-upstream.ts";
 
@@ -225,6 +227,24 @@ describe("what the policy keeps out", () => {
       await mirror.accept(pinning(NEW, FORGED), "forged");
       await mirror.drain();
       expect((await recordOf(NEW)).state).toBe("READY");
+    });
+
+    test("that comes while the version's age keeps it out counts all the same", async () => {
+      start({ policy: EXEMPT });
+      const { info } = upstream;
+      let pinned = false;
+      upstream.info = async (version) => {
+        if (!pinned) {
+          pinned = true;
+          const request = await mirror.accept(pinning(NEW, right()), "right");
+          await work(mirror.parts, { kind: "resolve", request }, noDeadline);
+        }
+        return await info(version);
+      };
+      await mirror.request({ wishes: [NEW] });
+      expect(pinned).toBe(true);
+      expect(await recordOf(NEW)).toMatchObject({ state: "READY", rule: "cooldown.exempt" });
+      expect(mirror.events.filter(({ event }) => event === "refusedByPolicy")).toEqual([]);
     });
 
     test("that is wrong does not make one forget that the version was retracted while it was kept out", async () => {

@@ -78,8 +78,40 @@ describe("asking upstream again for what is held", () => {
     expect(same).not.toEqual(await bytesOf(zipKey(VERSION)));
     upstream.wrong.set(`zip ${NAME}`, same);
     upstream.wrong.set(`info ${NAME}`, Buffer.from('{"Version":"v1.0.0","Time":"2030-01-01T00:00:00Z"}'));
-    expect(await refresh()).toMatchObject({ outcome: "unchanged" });
+    const time = { upstream: "2030-01-01T00:00:00Z", ours: before?.time };
+    expect(await refresh()).toEqual({ version: VERSION, outcome: "unchanged", time });
     expect(await record()).toEqual(before);
+  });
+
+  test.each([
+    ["the same moment in another zone", '{"Version":"v1.0.0","Time":"@+01:00"}'],
+    ["no Time at all", '{"Version":"v1.0.0"}'],
+  ])("has nothing to say of %s", async (_what, info) => {
+    const before = await record();
+    const moment = new Date(Date.parse(before?.time ?? "") + 3_600_000).toISOString().slice(0, 19);
+    upstream.wrong.set(`info ${NAME}`, Buffer.from(info.replace("@", moment)));
+    expect(await refresh()).toEqual({ version: VERSION, outcome: "unchanged" });
+    expect(await record()).toEqual(before);
+  });
+
+  test("an .info that was lost comes back with upstream's Time, which is ours from then on", async () => {
+    await drop(infoKey(VERSION));
+    const time = "2030-01-01T00:00:00Z";
+    upstream.wrong.set(`info ${NAME}`, Buffer.from(`{"Version":"v1.0.0","Time":"${time}"}`));
+    expect(await refresh()).toEqual({ version: VERSION, outcome: "restored", files: [infoKey(VERSION)] });
+    expect((await record())?.time).toBe(time);
+  });
+
+  test("of a path that no database covers, another Time with the same files is told, and ours stays", async () => {
+    const unproven = new MadeMirror(upstream, { unproven: "example.com" });
+    await unproven.request({ wishes: [NAME] });
+    const before = await record(unproven);
+    expect(before).toMatchObject({ state: "READY" });
+    const later = "2030-01-01T00:00:00Z";
+    upstream.wrong.set(`info ${NAME}`, Buffer.from(`{"Version":"v1.0.0","Time":"${later}"}`));
+    const time = { upstream: later, ours: before?.time };
+    expect(await refresh(unproven)).toEqual({ version: VERSION, outcome: "unchanged", time });
+    expect(await record(unproven)).toEqual(before);
   });
 
   const files = () => [

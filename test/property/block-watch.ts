@@ -12,6 +12,8 @@ interface Watched {
   isDoubtful: boolean;
   /** It is in the ledger: what it names is refused. */
   inForce: boolean;
+  /** The second pass was over it: also what nobody has noted is gone. */
+  isOver: boolean;
 }
 
 /**
@@ -42,6 +44,7 @@ export class BlockWatch {
       returned: undefined,
       isDoubtful: known?.isDoubtful === true || !isAlone,
       inForce: known?.inForce ?? false,
+      isOver: false,
     });
     this.#ofStep.add(name);
   }
@@ -85,6 +88,7 @@ export class BlockWatch {
       if (!block.inForce || now < block.at + ORDER_LOST_AFTER) continue;
       block.returned = now;
       block.isDoubtful = false;
+      block.isOver = true;
     }
   }
 
@@ -103,6 +107,9 @@ export class BlockWatch {
     [...this.#blocks.values()].some(
       (block) => (block.returned === undefined || block.isDoubtful) && names(block.name, version),
     );
+
+  isOver = (version: string): boolean =>
+    [...this.#blocks.values()].some((block) => block.isOver && names(block.name, version));
 
   /** Somebody who did not know of its block may have listed what needs it. */
   mayLack = (version: string): boolean =>

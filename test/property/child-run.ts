@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import type { Mutant } from "./mutants.ts";
-import type { Outcome } from "./schedules-child.ts";
+import type { Outcome } from "./outcome.ts";
 
 export interface RunOptions {
   readonly seed: number;

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { describeOutcome, runSchedules } from "./child-run.ts";
 import { GARBAGE_CHILD, GARBAGE_MUTANTS } from "./garbage/garbage-mutants.ts";
 import { MUTANTS } from "./mutants.ts";
-import type { Outcome } from "./schedules-child.ts";
+import type { Outcome } from "./outcome.ts";
 
 /**
  * `npm run test:property`: 10,000 random schedules of a mirror's life, in batches, each with a seed of its own; then each

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import type { Trouble } from "../mirror/crashing-ports.ts";
+import { scheduleOf, troubles, troubleUpTo, weighed } from "./schedule-frame.ts";
 
 /** What may happen to a mirror. */
 export const ACTIONS = [
@@ -35,17 +36,6 @@ export interface Act {
 /** What happens at the same time. */
 export type Step = readonly Act[];
 
-const trouble: fc.Arbitrary<Trouble> = fc.record({
-  at: fc.oneof(fc.nat(12), fc.nat(60), fc.nat(150)),
-  kind: fc.constantFrom("die" as const, "die" as const, "fail" as const),
-  applied: fc.boolean(),
-});
-
-const weighed = (weight: number, ...actions: [Action, ...Action[]]) => ({
-  weight,
-  arbitrary: fc.constantFrom(...actions),
-});
-
 const act: fc.Arbitrary<Act> = fc.record({
   action: fc.oneof(
     weighed(18, "work"),
@@ -61,20 +51,7 @@ const act: fc.Arbitrary<Act> = fc.record({
   pick: fc.nat(63),
   process: fc.nat(2),
   twice: fc.boolean(),
-  troubles: fc.oneof(
-    { weight: 2, arbitrary: fc.constant<Trouble[]>([]) },
-    { weight: 3, arbitrary: fc.array(trouble, { minLength: 1, maxLength: 2 }) },
-  ),
+  troubles: troubles(troubleUpTo(150), { none: 2, some: 3 }),
 });
 
-/** A schedule, and the seed of what else is left to chance in it. */
-export const schedule: fc.Arbitrary<{ readonly steps: readonly Step[]; readonly seed: number }> = fc.record({
-  steps: fc.array(
-    fc.oneof(
-      { weight: 3, arbitrary: fc.array(act, { minLength: 1, maxLength: 1 }) },
-      { weight: 2, arbitrary: fc.array(act, { minLength: 2, maxLength: 3, size: "max" }) },
-    ),
-    { minLength: 4, maxLength: 30, size: "max" },
-  ),
-  seed: fc.nat(1_000_000),
-});
+export const schedule = scheduleOf(act, { minLength: 4, maxLength: 30 });

@@ -1,50 +1,6 @@
-import fc from "fast-check";
+import { runAsChild } from "./outcome.ts";
 import { runSchedule } from "./run-schedule.ts";
 import { schedule } from "./schedule.ts";
-import type { Tally } from "./simulation.ts";
 
-/**
- * `node --import deterministic.ts schedules-child.ts SEED COUNT [shrink]`: runs so many random schedules, and prints what came of them as one
- * line of JSON. Exit 0 where all held, 1 where one showed a reader what it must never see.
- */
-export interface Outcome {
-  readonly seed: number;
-  readonly schedules: number;
-  readonly milliseconds: number;
-  readonly tally: Readonly<Record<string, number>>;
-  /** What was broken, how to see it again (`path` of fast-check), and the schedule. */
-  readonly broken?: { readonly message: string; readonly path: string; readonly steps: string };
-}
-
-const [seed = 1, count = 100] = process.argv.slice(2, 4).map(Number);
-const shrink = process.argv[4] === "shrink";
-const path = process.env.MODFERRY_PATH;
-const tally: Tally = new Map();
-let schedules = 0;
-const started = performance.now();
-const property = fc.asyncProperty(schedule, async ({ steps, seed: chance }) => {
-  await runSchedule(steps, chance, tally);
-  schedules++;
-});
-const details = await fc.check(property, {
-  seed,
-  numRuns: count,
-  endOnFailure: !shrink,
-  ...(shrink && { interruptAfterTimeLimit: Number(process.argv[5] ?? 120_000) }),
-  ...(path === undefined ? {} : { path }),
-});
-const outcome: Outcome = {
-  seed,
-  schedules,
-  milliseconds: Math.round(performance.now() - started),
-  tally: Object.fromEntries(tally),
-  ...(details.failed && {
-    broken: {
-      message: String((details.errorInstance as Error | undefined)?.stack ?? details.errorInstance),
-      path: details.counterexamplePath ?? "",
-      steps: JSON.stringify(details.counterexample),
-    },
-  }),
-};
-process.stdout.write(`${JSON.stringify(outcome)}\n`);
-process.exitCode = details.failed ? 1 : 0;
+/** Schedules of a mirror's life. */
+await runAsChild(schedule, runSchedule);

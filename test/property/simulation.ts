@@ -1,7 +1,7 @@
 import { MemoryVault } from "../../adapters/local/memory-vault.ts";
 import { zipChecker } from "../../adapters/local/zip-checker.ts";
 import { stampOf } from "../../gomod/index-stamp.ts";
-import { formatModuleVersion } from "../../gomod/version.ts";
+import { formatModuleVersion, parseModuleVersion } from "../../gomod/version.ts";
 import { acceptRequest } from "../../mirror/accept.ts";
 import { applyBlock, handInBlock } from "../../mirror/block.ts";
 import { blockOf, readBlocks } from "../../mirror/blocks.ts";
@@ -283,6 +283,15 @@ export class Simulation {
   async lookAtBlocked(): Promise<void> {
     for (const name of this.upstream.made.keys()) {
       if (!this.blocks.isBlocked(name) || this.blocks.isUnsettled(name)) continue;
+      // A zip that nobody has noted stays until the second pass, and is refused meanwhile.
+      const [record] = await this.ledger.read([parseModuleVersion(name)]);
+      if (
+        record !== undefined &&
+        record.held !== "whole" &&
+        record.state !== "BLOCKED" &&
+        !this.blocks.isOver(name)
+      )
+        continue;
       const [path, version] = name.split("@");
       const key = `${path}/@v/${version}.zip` as Parameters<WatchingReader["open"]>[0];
       const stored = await this.reader.open(key);

@@ -242,6 +242,21 @@ describe("rebuilding a lost ledger", () => {
     expect(await after.text("example.com/!big/@v/list")).toBe("");
   });
 
+  test("of several drops of a name the last is in force again", async () => {
+    for (const [at, by] of [
+      [1_000, "first"],
+      [3_000, "last"],
+    ] as const)
+      await mirror.vault.put(
+        `decisions/drop-request/20261123T09300${at}Z-0123456789abcdef.json`,
+        Buffer.from(JSON.stringify({ decision: "drop-request", name: "team/app", at, by })),
+      );
+    const after = bereft();
+    expect((await rebuild(after)).decisions.drops).toBe(1);
+    const item = await after.ledger.readItem("control", "drop/team/app");
+    expect(item?.value).toEqual({ at: 3_000, by: "last" });
+  });
+
   test("a database that forked stays stopped, unless an operator has cleared it", async () => {
     const { name } = upstream.database.verifier;
     const evidence = "a".repeat(64);

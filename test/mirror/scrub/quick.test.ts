@@ -43,6 +43,39 @@ describe("a quick scrub", () => {
     expect(found).toMatchObject({ finished: true, counts: { modules: 9, versions: 17, findings: 0 } });
   });
 
+  test("of two at once one works, and the other says so; the next one works again", async () => {
+    const going = Promise.withResolvers<void>();
+    const mayGo = Promise.withResolvers<void>();
+    const get = mirror.tree.get.bind(mirror.tree);
+    mirror.tree.get = async (key, limit) => {
+      going.resolve();
+      await mayGo.promise;
+      return await get(key, limit);
+    };
+    const first = quick({ owner: "first" });
+    await going.promise;
+    await expect(quick({ owner: "second" })).rejects.toThrow("another scrub is at work");
+    mayGo.resolve();
+    expect((await first).finished).toBe(true);
+    expect((await quick({ owner: "second" })).finished).toBe(true);
+  });
+
+  test("one that is overtaken stops, and leaves what is noted to the other", async () => {
+    const lost = async (name: string) => {
+      const at = mirror.clock.ms + 1_000_000;
+      mirror.clock.ms = at;
+      expect(await mirror.ledger.takeLease(name, "other", at, at + 1_000)).toBe(true);
+    };
+    let asked = 0;
+    const get = mirror.tree.get.bind(mirror.tree);
+    mirror.tree.get = async (key, limit) => {
+      if (asked++ === 0) await lost("scrub/quick/1of1");
+      return await get(key, limit);
+    };
+    await expect(quick({ owner: "first" })).rejects.toThrow("another one has begun");
+    expect(await mirror.ledger.readItem("control", "scrub/quick/1of1")).toBeUndefined();
+  });
+
   test("what nobody planted is not there: each kind of damage is found, by its name, and nothing else", async () => {
     await drop(mirror.tree, "example.com/a-b/@v/v1.0.0.mod");
     await drop(mirror.tree, "example.com/a/@v/v1.1.0.zip");

@@ -46,6 +46,7 @@ export async function scrubbed(
       zips: hashHere,
       runs: memoryRuns,
       now: clock.now,
+      owner: "test",
       report: (finding) => void findings.push(finding),
       progress: () => {},
       ...(mends === "upstream" && { mend: (found) => mend({ ...parts, upstream: mirror.parts }, found) }),
@@ -55,6 +56,7 @@ export async function scrubbed(
     level,
     shard,
   );
+  if (result === undefined) throw new Error("another scrub is at work");
   const names = findings.map(({ kind, subject }) => `${kind} ${subject}`).sort();
   return { ...result, findings, names };
 }

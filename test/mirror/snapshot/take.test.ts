@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { MemoryLedger } from "../../../adapters/local/memory-ledger.ts";
 import { moduleVersion } from "../../../gomod/version.ts";
 import { MirrorError } from "../../../mirror/errors.ts";
+import type { LedgerItem } from "../../../mirror/ledger-entries.ts";
 import type { VersionRecord } from "../../../mirror/records.ts";
 import {
   expireOlder,
@@ -363,6 +364,30 @@ describe("expiry and pins", () => {
       expect([round, pinned && entry?.state === "expired"]).toEqual([round, false]);
     }
   });
+
+  test.each(["a ledger that does not answer", "the mark of an expiry that takes it off again"])(
+    "what is pinned stays so although it is pinned once more and that fails, for %s",
+    async (why) => {
+      const { world, names } = await three();
+      const [first] = names;
+      const pin = { snapshot: first, reason: "a release", by: "me", at: world.now };
+      await pinSnapshot(world.ledger, pin);
+      let looks = 0;
+      const ledger = {
+        readItem: async (kind: LedgerItem["kind"], name: string) => {
+          const item = await world.ledger.readItem(kind, name);
+          if (kind !== "snapshot" || ++looks < 2) return item;
+          if (why.startsWith("a ledger")) throw new MirrorError("transient", name, `${name}: no answer`);
+          return { kind, name, revision: 1, value: { at: world.now } };
+        },
+        writeItem: (item: LedgerItem) => world.ledger.writeItem(item),
+        deleteItem: (item: LedgerItem) => world.ledger.deleteItem(item),
+      };
+      await rejectionOf(pinSnapshot(ledger, { ...pin, by: "you" }));
+      expect(looks).toBe(2);
+      expect((await rejectionOf(expireSnapshot(world.parts, first, world.now))).message).toContain("pinned");
+    },
+  );
 
   test("the objects of an expired one are removed, header first, and it stays expired", async () => {
     const { world, names } = await three();

@@ -49,10 +49,11 @@ export const GARBAGE_MUTANTS: readonly Mutant[] = [
     replace: "      isCovered = (await replaces(request, isWhole)) || true;",
   },
   {
-    name: "a fetch is noted although its version was collected meanwhile",
-    file: "mirror/outcome.ts",
-    find: `      if (current?.state === "REMOVING" || current?.state === "REMOVED") return before;\n`,
-    replace: "",
+    name: "files go in the order of publishing",
+    file: "mirror/garbage/delete-files.ts",
+    find: "  for (const key of keys) await removeFile(parts, key);",
+    replace: "  for (const key of keys.reverse()) await removeFile(parts, key);",
+    isQuick: true,
   },
   {
     name: "what a snapshot names is deleted with the rest",
@@ -62,16 +63,10 @@ export const GARBAGE_MUTANTS: readonly Mutant[] = [
     isQuick: true,
   },
   {
-    name: "what a root off its list for a moment needs is deleted",
+    name: "what a list still names, or what that needs, loses its files",
     file: "mirror/garbage/removable.ts",
-    find: `  if (record?.state === "REMOVING" && (record.removal?.since ?? 0) > since) return false;\n`,
-    replace: "",
-  },
-  {
-    name: "a version that a list still names loses its files",
-    file: "mirror/garbage/removable.ts",
-    find: "  for (const [name, record] of open) if (await takenOff(parts, lists, record)) waiting.add(name);\n",
-    replace: "  void takenOff;\n",
+    find: "    return (await known).has(version);",
+    replace: "    return (await known).has(version) && known === undefined;",
   },
   {
     name: "a go.mod that graphs read goes with the zip",

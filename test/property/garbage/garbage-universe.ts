@@ -7,6 +7,9 @@ export const BODIES: readonly { readonly wishes: readonly string[]; readonly exa
   { wishes: ["example.com/a@v1.1.0"], exact: [] },
   { wishes: ["example.com/b@v1.0.0"], exact: [] },
   { wishes: ["example.com/d@v1.0.0"], exact: ["example.com/c@v1.0.0"] },
+  // Whole without what it needs, where another request has listed it.
+  { wishes: ["example.com/d@v1.1.0"], exact: ["example.com/c@v1.1.0"] },
+  { wishes: ["example.com/c@v1.1.0"], exact: [] },
   { wishes: ["example.com/n1@v1.1.0"], exact: [] },
   { wishes: ["example.com/n2@v1.0.0"], exact: [] },
   { wishes: [RELEASES.at(-1)?.name ?? ""], exact: [] },

@@ -1,4 +1,4 @@
-import type { StoredObject } from "../../mirror/ports.ts";
+import type { StoredObject } from "./ports.ts";
 
 /** A StoredObject over bytes that nobody changes. */
 export function memoryObject(bytes: Uint8Array, etag: string): StoredObject {
