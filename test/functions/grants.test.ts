@@ -19,6 +19,7 @@ import {
 } from "../../mirror/requests.ts";
 import { listSnapshots } from "../../mirror/snapshot/catalog.ts";
 import { pinSnapshot } from "../../mirror/snapshot/pin.ts";
+import { archiveVulndb } from "../../mirror/snapshot/vulndb-archive.ts";
 import {
   infoKey,
   latestKey,
@@ -321,7 +322,8 @@ async function runAll(): Promise<void> {
     if (pages.includes(proxy)) expect([proxy, sent.statusCode, sent.body]).toEqual([proxy, 200, sent.body]);
   }
 
-  // A snapshot is taken of all records, and one of what has changed since; both are read.
+  // A snapshot is taken of all records, over what a run that died has left, and one of what has changed since; both are read.
+  await archiveVulndb({ tree: tree.tree, vault: vault.vault, spool: gathered }, undefined);
   await calls.run("Snapshot", () => snapshot.handler());
   await request({ wishes: ["example.com/dep@v1.0.0", "example.com/before@v1.0.0"] });
   for (const name of ["example.com/since@v1.0.0", "example.com/two@v1.0.0", "example.com/two@v1.1.0"])
@@ -474,6 +476,12 @@ async function runAll(): Promise<void> {
   await calls.run("Plan", () => plan.handler({ clearFork: "sum.example.org", by: "a test" }, context));
   expect(await ledger.ledger.readStop("sum.example.org")).toMatchObject({ database: stop.database });
   for await (const key of vault.vault.keys("decisions/clear-fork/")) expect(key).toContain(stop.evidence);
+}
+
+async function gathered(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const all: Uint8Array[] = [];
+  for await (const chunk of chunks) all.push(chunk);
+  return Buffer.concat(all);
 }
 
 function messages(bodies: readonly string[]): SQSEvent {

@@ -231,17 +231,24 @@ describe("what the policy keeps out", () => {
 
     test("that comes while the version's age keeps it out counts all the same", async () => {
       start({ policy: EXEMPT });
-      const { info } = upstream;
+      await mirror.accept({ wishes: [NEW] });
       let pinned = false;
-      upstream.info = async (version) => {
-        if (!pinned) {
-          pinned = true;
-          const request = await mirror.accept(pinning(NEW, right()), "right");
-          await work(mirror.parts, { kind: "resolve", request }, noDeadline);
-        }
-        return await info(version);
-      };
-      await mirror.request({ wishes: [NEW] });
+      await mirror.queue.drain(
+        async (order) => {
+          const { write } = mirror.ledger;
+          // The refusal is just being written down.
+          if (order.kind === "fetch" && !pinned)
+            mirror.ledger.write = async (changes) => {
+              mirror.ledger.write = write;
+              const request = await mirror.accept(pinning(NEW, right()), "right");
+              await work(mirror.parts, { kind: "resolve", request }, noDeadline);
+              pinned = true;
+              return await mirror.ledger.write(changes);
+            };
+          await work(mirror.parts, order, noDeadline);
+        },
+        { concurrency: 1 },
+      );
       expect(pinned).toBe(true);
       expect(await recordOf(NEW)).toMatchObject({ state: "READY", rule: "cooldown.exempt" });
       expect(mirror.events.filter(({ event }) => event === "refusedByPolicy")).toEqual([]);
